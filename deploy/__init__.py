@@ -1,0 +1,1 @@
+"""What an operator touches: run, test, the embedded PostgreSQL and the `healthsweep` command."""

@@ -1,0 +1,91 @@
+"""`healthsweep`: the operator's command. Its environment is completed from `$HEALTHSWEEP_HOME/env`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+from deploy.command import verbs
+from deploy.home import read_environment
+from shared import __version__, logs
+from shared.errors import HealthsweepError, SettingsError
+from shared.settings import Settings
+from shared.transitions import STATUSES
+
+EX_CONFIG = 78
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb, with what it takes."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    command = argparse.ArgumentParser(prog="healthsweep", description="Operate healthsweep on this host.")
+    command.add_argument("--version", action="version", version=f"healthsweep {__version__}")
+    these = command.add_subparsers(required=True, metavar="VERB")
+
+    verb = these.add_parser("migrate", parents=[common], help="bring the database to this version's schema")
+    verb.set_defaults(run=verbs.migrate_database)
+
+    verb = these.add_parser("config", parents=[common], help="every setting as it is in force")
+    verb.set_defaults(run=verbs.config)
+
+    verb = these.add_parser("sweep", parents=[common], help="one sweep now, with the graces that it starts")
+    verb.add_argument("--once", action="store_true", required=True, help="the daemon is `python -m sweeper`")
+    verb.add_argument("--dry-run", action="store_true", help="say what would change, write nothing")
+    verb.add_argument("--force", action="store_true", help="mark even if this looks like the wrong engine")
+    verb.set_defaults(run=verbs.sweep_once)
+
+    verb = these.add_parser("status", parents=[common], help="the workspaces and why they are what they are")
+    verb.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
+    verb.set_defaults(run=verbs.show)
+
+    workspace = these.add_parser("workspace", help="add, list, pause, resume or remove workspaces")
+    these = workspace.add_subparsers(required=True, metavar="VERB")
+
+    verb = these.add_parser(
+        "add", parents=[common], help="create a workspace; its container is yours to make"
+    )
+    verb.add_argument("name")
+    verb.add_argument("--id", help="a UUID; a new one if it is not given")
+    verb.add_argument("--runtime", default="langgraph", help="`external` for a remote agent")
+    verb.add_argument("--status", default="offline", choices=STATUSES)
+    verb.set_defaults(run=verbs.add)
+
+    verb = these.add_parser("list", parents=[common], help="like status")
+    verb.set_defaults(run=verbs.show)
+
+    for name, run, about in (
+        ("pause", verbs.pause, "leave it alone until it is resumed"),
+        ("resume", verbs.resume, "watch it again: offline, until it is seen"),
+        ("remove", verbs.remove, "it and its descendants; containers are not touched"),
+    ):
+        verb = these.add_parser(name, parents=[common], help=about)
+        verb.add_argument("id")
+        verb.set_defaults(run=run)
+    return command
+
+
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """`own`, and what the running product on this HEALTHSWEEP_HOME says where `own` is silent."""
+    home = Settings.load({"HEALTHSWEEP_HOME": own.get("HEALTHSWEEP_HOME", "")}).healthsweep_home
+    return {**read_environment(home), **{name: value for name, value in own.items() if value}}
+
+
+def main() -> int:
+    """The exit status: 0, 1 with a sentence on standard error, 2 for bad usage, 78 for bad settings."""
+    options = parser().parse_args()
+    try:
+        settings = Settings.load(environment(os.environ))
+        logs.configure("command", level=settings.log_level, form=settings.log_format, stream=sys.stderr)
+        asyncio.run(options.run(options, settings))
+    except (HealthsweepError, OSError) as exc:
+        print(f"healthsweep: {exc}", file=sys.stderr)  # noqa: T201
+        return EX_CONFIG if isinstance(exc, SettingsError) else 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""The door to PostgreSQL: a pool whose every step has a deadline, and the schema's migrations.
+
+What a restart, a failover or a full disk makes asyncpg raise leaves this module as DatabaseUnavailable;
+the pool itself survives all of them. Any other error of a statement is a bug and passes unchanged.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from shared.errors import DatabaseUnavailable, MigrationRefused, SchemaNewer, SchemaOlder
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_CONNECT_TIMEOUT_S = 5
+_STATEMENT_TIMEOUT_S = 10
+_LOCK_TIMEOUT_S = 5
+
+_AWAY = (
+    OSError,  # TimeoutError is one too
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,  # a connection that broke under a statement
+    asyncpg.OperatorInterventionError,  # starting up, shutting down, a deadline of ours
+    asyncpg.InsufficientResourcesError,  # full disk, too many connections
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresSystemError,
+)
+
+
+class Database:
+    """A pool of connections to `url`, opened when first needed: an absent server is no error at start.
+
+    `application` is what an operator sees in pg_stat_activity.
+    """
+
+    def __init__(self, url: str, *, application: str, connections: int = 4) -> None:
+        self._url = url
+        self._application = application
+        self._connections = connections
+
+    async def __aenter__(self) -> Self:
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=self._connections,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=_STATEMENT_TIMEOUT_S + 1,  # the server's own deadline comes first
+            server_settings={
+                "application_name": self._application,
+                "statement_timeout": str(_STATEMENT_TIMEOUT_S * 1000),
+                "lock_timeout": str(_LOCK_TIMEOUT_S * 1000),
+            },
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.terminate()  # a graceful close waits for a server that may be gone
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection of the pool. Raises DatabaseUnavailable, also for what fails inside."""
+        try:
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+                yield connection
+        except asyncpg.ReadOnlySQLTransactionError as exc:
+            # A failover leaves us on a server that answers and takes no write: connect anew.
+            await self._pool.expire_connections()
+            raise DatabaseUnavailable("it is read-only") from exc
+        except _AWAY as exc:
+            raise DatabaseUnavailable(_why(exc)) from exc
+
+    async def read_only(self) -> DatabaseUnavailable:
+        """The error for a server that was found read-only; later connections are new ones."""
+        await self._pool.expire_connections()
+        return DatabaseUnavailable("it is read-only")
+
+
+def _why(exc: BaseException) -> str:
+    if isinstance(exc, asyncpg.PostgresError):
+        return f"{type(exc).__name__} ({exc.sqlstate})"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    return "no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered SQL file; once applied it never changes."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """All migrations that this code knows, in their order."""
+    files = resources.files("shared.migrations").iterdir()
+    return [
+        Migration(file.name.removesuffix(".sql"), file.read_text())
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".sql")
+    ]
+
+
+async def migrate(connection: Connection) -> list[str]:
+    """Apply what is missing, all or nothing, one migrator at a time; the names of what was applied.
+
+    Raises MigrationRefused with what to do, SchemaNewer.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('healthsweep.migrations'))")
+            if not await connection.fetchval("SELECT to_regclass('healthsweep.migrations') IS NOT NULL"):
+                await connection.execute(_BOOTSTRAP)
+            missing = await _missing(connection)
+            for migration in missing:
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO healthsweep.migrations (name, checksum) VALUES ($1, $2)",
+                    migration.name,
+                    migration.checksum,
+                )
+    except asyncpg.InsufficientPrivilegeError as exc:
+        raise MigrationRefused(await _grant_that_helps(connection, str(exc))) from exc
+    except asyncpg.ReadOnlySQLTransactionError as exc:
+        raise MigrationRefused("the database is read-only: connect to the primary server") from exc
+    return [migration.name for migration in missing]
+
+
+async def check_schema(connection: Connection) -> None:
+    """Return if the schema is the one that this code needs.
+
+    Raises SchemaOlder (wait for `healthsweep migrate`), SchemaNewer, and MigrationRefused when the file
+    of an applied migration has changed.
+    """
+    if not await connection.fetchval("SELECT to_regclass('healthsweep.migrations') IS NOT NULL"):
+        raise SchemaOlder("the database has not been migrated: run `healthsweep migrate`")
+    if missing := await _missing(connection):
+        names = ", ".join(migration.name for migration in missing)
+        raise SchemaOlder(f"the database lacks {names}: run `healthsweep migrate`")
+
+
+async def _missing(connection: Connection) -> list[Migration]:
+    known = {migration.name: migration for migration in migrations()}
+    rows = await connection.fetch("SELECT name, checksum FROM healthsweep.migrations")
+    applied: dict[str, str] = {row["name"]: row["checksum"] for row in rows}
+    if newer := sorted(applied.keys() - known.keys()):
+        raise SchemaNewer(
+            f"the database has {', '.join(newer)}, which this version does not know: upgrade it"
+        )
+    for name, checksum in applied.items():
+        if known[name].checksum != checksum:
+            raise MigrationRefused(f"migration {name} is not the file that was applied to this database")
+    return [migration for name, migration in known.items() if name not in applied]
+
+
+async def _grant_that_helps(connection: Connection, refusal: str) -> str:
+    role = await connection.fetchval("SELECT current_user")
+    database = await connection.fetchval("SELECT current_database()")
+    if "schema public" in refusal:
+        grant = f'GRANT CREATE ON SCHEMA public TO "{role}"'
+    elif "schema healthsweep" in refusal:
+        grant = f'ALTER SCHEMA healthsweep OWNER TO "{role}"'
+    else:
+        grant = f'GRANT CREATE ON DATABASE "{database}" TO "{role}"'
+    return f'the role "{role}" may not do this ({refusal}); as the owner of the database run: {grant};'
+
+
+_BOOTSTRAP = """
+CREATE SCHEMA IF NOT EXISTS healthsweep;
+CREATE TABLE healthsweep.migrations (
+    name text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""

@@ -1,0 +1,163 @@
+"""The only door to Docker: every call has a deadline, every failure a reason.
+
+aiodocker has no timeouts, follows redirects, drops headers and lets a dozen kinds of exceptions through.
+All of that ends here. Whatever is not a plain answer of the engine leaves this module as EngineError:
+
+    unreachable    nobody listens, or the connection broke before the whole answer was here
+    timeout        no whole answer in time
+    refused        an answer, but a refusal: 4xx, 5xx, a redirect, another server's 404
+    malformed      a success that cannot be read
+
+Only the 404 that says `no such container` is an answer: ContainerMissing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiodocker
+import aiohttp
+
+from shared.errors import ContainerMissing, EngineError
+
+# aiodocker's own status for "cannot connect" (aiodocker/docker.py); no engine answers with it.
+_CANNOT_CONNECT = 900
+
+
+class Engine:
+    """A Docker Engine, or Podman's Docker-compatible socket, at `host` (`unix://...` or `tcp://...`).
+
+    `timeout` (seconds) is the deadline of each call; `inspects` counts the questions about one container.
+    """
+
+    def __init__(self, host: str, *, timeout: float) -> None:
+        self._host = host
+        self._timeout = timeout
+        self.inspects = 0
+
+    async def __aenter__(self) -> Self:
+        connector: aiohttp.BaseConnector
+        if self._host.startswith("unix://"):
+            connector = aiohttp.UnixConnector(self._host.removeprefix("unix://"))
+            url = "unix://localhost"
+        else:
+            connector = aiohttp.TCPConnector()
+            url = self._host
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(_plain_answers_only,)
+        )
+        self._docker = aiodocker.Docker(url=url, connector=connector, session=self._session)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._docker.close()
+        await self._session.close()
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Bound what happens inside to `timeout` seconds. Deadlines nest: the outermost bounds the whole.
+
+        Raises EngineError (`timeout`).
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError as exc:
+            self._negotiate_again()
+            raise EngineError("timeout", "no answer in time") from exc
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """One call to the engine: within the deadline, every failure translated to EngineError."""
+        try:
+            async with self.deadline():
+                yield
+        except EngineError:
+            self._negotiate_again()
+            raise
+        except Exception as exc:
+            if (error := _translate(exc)) is None:
+                raise
+            self._negotiate_again()
+            raise error from exc
+
+    def _negotiate_again(self) -> None:
+        """Forget the API version: after a failure another engine may answer at the same address."""
+        self._docker.api_version = "auto"
+
+    async def inspect_container_state(self, name: str) -> object:
+        """Docker's inspect answer for `name`, as it came. Raises ContainerMissing, EngineError.
+
+        For `shared.running` alone: what the answer means is decided there.
+        """
+        self.inspects += 1
+        async with self._call():
+            return await self._docker.containers.container(name).show()
+
+    async def list_container_states(self) -> object:
+        """Docker's list of all containers, as it came. Raises EngineError. For `shared.running` alone."""
+        async with self._call():
+            containers = await self._docker.containers.list(all=True)
+            return [container._container for container in containers]  # noqa: SLF001
+
+
+async def _plain_answers_only(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Let only successes through to aiodocker, which would follow redirects and drop a 404's `cause`."""
+    response = await handler(request)
+    if response.status < 300 or response.status == 304:  # noqa: PLR2004 - HTTP's own numbers
+        return response
+    async with response:
+        body = await response.read()
+    if response.status == 404 and _says_no_such_container(body):  # noqa: PLR2004
+        raise ContainerMissing
+    raise EngineError("refused", f"the engine answered {response.status}", status=response.status)
+
+
+def _says_no_such_container(body: bytes) -> bool:
+    """Whether a 404 is about the container and not about the path, judged by its text alone.
+
+    dockerd says so in `message`, Podman in `cause`.
+    """
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and any(
+        "no such container" in str(answer.get(key)).lower() for key in ("message", "cause")
+    )
+
+
+def _translate(exc: Exception) -> EngineError | None:
+    """The EngineError that `exc` means; None for what is no failure of the engine's, such as a bug."""
+    if isinstance(exc, aiodocker.DockerError):
+        if exc.status == _CANNOT_CONNECT:
+            return EngineError("unreachable", _root(exc))
+        return EngineError("refused", f"the engine answered {exc.status}", status=exc.status)
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return EngineError("malformed", "not an answer of an engine", status=exc.status)
+    if isinstance(exc, aiohttp.ClientError | OSError):
+        return EngineError("unreachable", _root(exc))
+    # What reading a success can raise in aiodocker: no JSON, no UTF-8, no object, a key or a type amiss.
+    if isinstance(exc, ValueError | LookupError | TypeError | AttributeError):
+        return EngineError("malformed", f"an unreadable answer ({type(exc).__name__})")
+    return None
+
+
+def _root(exc: BaseException) -> str:
+    """What the operating system said, where it said anything: the part that tells an operator why."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(exc).__name__
