@@ -7,6 +7,7 @@ are also read from `$CREDENTIALS_DIRECTORY/NAME` (systemd) or from the file that
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from shared.errors import SettingsError
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_BYTES = {None: 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,6 +40,17 @@ def _duration(low: float, high: float) -> Callable[[str], float]:
         if not low <= seconds <= high:
             raise ValueError(f"must be a duration from {low:g} to {high:g} seconds, such as 15, 500ms or 2m")
         return seconds
+
+    return parse
+
+
+def _bytes(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        match = re.fullmatch(r"(\d{1,15})\s*([KMG]i)?B?", text)
+        number = int(match[1]) * _BYTES[match[2]] if match else -1
+        if not low <= number <= high:
+            raise ValueError(f"must be a number of bytes from {low} to {high}, such as 2GiB")
+        return number
 
     return parse
 
@@ -81,6 +94,23 @@ def _docker_host(text: str) -> str:
     return text.rstrip("/")
 
 
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a url that begins with http:// or https://")
+    return text.rstrip("/")
+
+
+def _addresses(text: str) -> frozenset[str]:
+    words = _words(text)
+    for word in words:
+        try:
+            ip_network(word, strict=False)
+        except ValueError as exc:
+            raise ValueError("must be IP addresses or networks, with commas between") from exc
+    return words
+
+
 def _text(text: str) -> str:
     return text
 
@@ -104,6 +134,12 @@ class Settings:
     bind_address: str = _setting(_text, "127.0.0.1", "the address that the HTTP ports are bound to")
     port: int = _setting(_number(1, 65535), 8080, "the api's port")
     metrics_port: int = _setting(_number(0, 65535), 9108, "the sweeper's metrics; 0 turns them off")
+    public_url: str | None = _setting(_http_url, None, "where agents reach the api, for connection blocks")
+    cors_origins: frozenset[str] = _setting(_words, frozenset[str](), "origins that browsers may call from")
+    trusted_proxies: frozenset[str] = _setting(
+        _addresses, frozenset[str](), "proxies whose X-Forwarded-For is believed"
+    )
+    rate_limit: int = _setting(_number(0, 1_000_000), 600, "requests per minute and token; 0: no limit")
     admin_token: str | None = _setting(_text, None, "opens the operators' routes; unset: closed", secret=True)
     healthsweep_home: Path = _setting(_directory, _default_home, "data, and the env file of deploy/run")
     sweep_interval: float = _setting(_duration(1, 3600), 15.0, "from one sweep to the next")
@@ -122,6 +158,18 @@ class Settings:
     unswept_runtimes: frozenset[str] = _setting(
         _words, frozenset({"mock"}), "runtimes whose status is never written"
     )
+    plugins_dir: Path = _setting(
+        _directory, lambda: _default_home() / "plugins", "the plugin registry; unset: plugins/ of the home"
+    )
+    plugin_install_body_max_bytes: int = _setting(
+        _number(1024, 2**30), 65536, "largest body of an install request"
+    )
+    plugin_install_fetch_timeout: float = _setting(_duration(1, 3600), 300.0, "for fetching a plugin")
+    plugin_install_max_dir_bytes: int = _setting(_number(1024, 2**40), 104857600, "largest plugin")
+    plugin_allow_unpinned: bool = _setting(_switch, False, "admit sources without a tag or a commit")
+    github_base_url: str = _setting(_http_url, "https://github.com", "where github:// sources come from")
+    cache_max_bytes: int = _setting(_bytes(2**20, 2**44), 2 * 2**30, "the download cache on disk")
+    allow_private_agent_urls: bool = _setting(_switch, False, "admit agent urls in RFC 1918 networks")
     history_retention: float = _setting(
         _duration(3600, 86400 * 3650), 86400.0 * 90, "how long transitions are kept"
     )
@@ -141,6 +189,8 @@ class Settings:
                 values[setting.name] = setting.metadata["parse"](text)
             except ValueError as exc:
                 raise SettingsError(variable, str(exc)) from exc
+        if "healthsweep_home" in values:
+            values.setdefault("plugins_dir", values["healthsweep_home"] / "plugins")
         return cls(**values)
 
     def shown(self) -> dict[str, Any]:
