@@ -102,11 +102,16 @@ class Engine:
         async with self._call():
             return await self._docker.containers.container(name).show()
 
+    async def ping(self) -> None:
+        """Return if an engine answers. Raises EngineError."""
+        async with self._call():
+            await self._docker.version()
+
     async def list_container_states(self) -> object:
         """Docker's list of all containers, as it came. Raises EngineError. For `shared.running` alone."""
         async with self._call():
-            containers = await self._docker.containers.list(all=True)
-            return [container._container for container in containers]  # noqa: SLF001
+            # aiodocker's own list() makes an empty one of `{}` and of an answer without a body.
+            return await self._docker._query_json("containers/json", params={"all": True})  # noqa: SLF001
 
 
 async def _plain_answers_only(
@@ -118,7 +123,9 @@ async def _plain_answers_only(
         return response
     async with response:
         body = await response.read()
-    if response.status == 404 and _says_no_such_container(body):  # noqa: PLR2004
+    # Whoever says that of the list, or of its own version, is no engine.
+    about_one = not request.url.path.endswith(("/version", "/containers/json"))
+    if about_one and response.status == 404 and _says_no_such_container(body):  # noqa: PLR2004
         raise ContainerMissing
     raise EngineError("refused", f"the engine answered {response.status}", status=response.status)
 
@@ -130,11 +137,10 @@ def _says_no_such_container(body: bytes) -> bool:
     """
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    return isinstance(answer, dict) and any(
-        "no such container" in str(answer.get(key)).lower() for key in ("message", "cause")
-    )
+    texts = [answer.get(key) for key in ("message", "cause")] if isinstance(answer, dict) else []
+    return any(isinstance(text, str) and "no such container" in text.lower() for text in texts)
 
 
 def _translate(exc: Exception) -> EngineError | None:
@@ -147,8 +153,9 @@ def _translate(exc: Exception) -> EngineError | None:
         return EngineError("malformed", "not an answer of an engine", status=exc.status)
     if isinstance(exc, aiohttp.ClientError | OSError):
         return EngineError("unreachable", _root(exc))
-    # What reading a success can raise in aiodocker: no JSON, no UTF-8, no object, a key or a type amiss.
-    if isinstance(exc, ValueError | LookupError | TypeError | AttributeError):
+    # What reading a success can raise in aiodocker: no JSON, or nested without end, no UTF-8, no object,
+    # a key or a type amiss.
+    if isinstance(exc, ValueError | LookupError | TypeError | AttributeError | RecursionError):
         return EngineError("malformed", f"an unreadable answer ({type(exc).__name__})")
     return None
 
@@ -159,5 +166,5 @@ def _root(exc: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        cause = cause.__cause__ or cause.__context__
+        exc, cause = cause, cause.__cause__ or cause.__context__
     return type(exc).__name__

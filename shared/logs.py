@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -29,6 +30,8 @@ EventDict = MutableMapping[str, Any]
 def configure(process: Process, *, level: str, form: str, stream: TextIO) -> None:
     """Send every line of this process to `stream`, as JSON or, with form `console`, for people."""
     prefix = form == "json" and _is_the_journal(stream)
+    if isinstance(stream, TextIOWrapper):  # JSON is UTF-8, and bytes that are no text must not end us
+        stream.reconfigure(encoding="utf-8" if form == "json" else None, errors="backslashreplace")
 
     def common(_logger: Any, _method: str, event: EventDict) -> EventDict:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -45,7 +48,7 @@ def configure(process: Process, *, level: str, form: str, stream: TextIO) -> Non
     ]
 
     def as_json(_logger: Any, _method: str, event: EventDict) -> str:
-        line = json.dumps(event, default=str, ensure_ascii=False)
+        line = json.dumps(event, ensure_ascii=False)
         return f"<{_JOURNAL_PRIORITY[event['level']]}>{line}" if prefix else line
 
     renderer = as_json if form == "json" else structlog.dev.ConsoleRenderer()
@@ -81,13 +84,14 @@ def _bounded(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST:
-        return value[: _LONGEST - 1] + "…"
     if isinstance(value, dict):
         return {key: _cut(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_cut(inner) for inner in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)  # an exception, a path: it will be shown as text, so it is cut as text
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _is_the_journal(stream: TextIO) -> bool:

@@ -29,3 +29,11 @@ HELD = Gauge("healthsweep_held", "1 while the brake holds back offline marks: to
 ENGINE_UP = Gauge("healthsweep_engine_up", "1 if the Docker Engine answered the newest list")
 DATABASE_UP = Gauge("healthsweep_database_up", "1 if PostgreSQL answered and could be written to")
 BUILD = Info("healthsweep_build", "The version that runs")
+
+REQUESTS = Counter("healthsweep_requests_total", "Requests answered", ["method", "route", "status"])
+REQUEST_DURATION = Histogram(
+    "healthsweep_request_duration_seconds",
+    "How long requests took",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 10, 60),
+)

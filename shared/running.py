@@ -112,10 +112,12 @@ def _classify(
     if not isinstance(word, str) or word not in _REASONS:
         raise EngineError("malformed", f"unknown container state {word!r:.40}")
     exit_code = state.get("ExitCode") if _REASONS[word] in ("exited", "dead", "restarting") else None
+    if not isinstance(exit_code, int) or not -(2**31) <= exit_code < 2**31:
+        exit_code = None
     return NotRunning(
         name,
         _REASONS[word],
-        exit_code=exit_code if isinstance(exit_code, int) else None,
+        exit_code=exit_code,
         finished_at=_text(state.get("FinishedAt")),
     )
 
@@ -158,7 +160,8 @@ async def container_snapshot(engine: StateEngine) -> Snapshot:
         {
             name.removeprefix("/"): (entry.get("State"), entry.get("Id"))
             for entry in answer
-            for name in (entry.get("Names") or ())
+            if isinstance(names := entry.get("Names"), list)
+            for name in names
             if isinstance(name, str)
         }
     )

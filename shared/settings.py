@@ -38,7 +38,7 @@ def _duration(low: float, high: float) -> Callable[[str], float]:
         match = _DURATION.fullmatch(text)
         seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else -1
         if not low <= seconds <= high:
-            raise ValueError(f"must be a duration from {low:g} to {high:g} seconds, such as 15, 500ms or 2m")
+            raise ValueError(f"must be a duration from {low} to {high} seconds, such as 15, 500ms or 2m")
         return seconds
 
     return parse
@@ -83,8 +83,12 @@ def _directory(text: str) -> Path:
 
 
 def _database_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgres", "postgresql"):
-        raise ValueError("must begin with postgresql://")
+    try:
+        scheme = urlsplit(text).scheme
+    except ValueError:
+        scheme = ""  # its words would quote the part with the password
+    if scheme not in ("postgres", "postgresql"):
+        raise ValueError("must be a url that begins with postgresql://")
     return text
 
 
@@ -192,6 +196,13 @@ class Settings:
         if "healthsweep_home" in values:
             values.setdefault("plugins_dir", values["healthsweep_home"] / "plugins")
         return cls(**values)
+
+    def required_database_url(self) -> str:
+        """The database's url. Raises SettingsError where there is none."""
+        if self.database_url is None:
+            problem = "is not set: name a database, or start the product with `bash deploy/run`"
+            raise SettingsError("DATABASE_URL", problem)
+        return self.database_url
 
     def shown(self) -> dict[str, Any]:
         """Every setting by its variable, as plain values, secrets hidden."""

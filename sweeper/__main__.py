@@ -2,7 +2,8 @@
 
 import sys
 
-from sweeper.daemon import main
+from shared.process import run
+from sweeper.daemon import serve
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("sweeper", serve))

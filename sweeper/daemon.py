@@ -1,29 +1,23 @@
-"""When to sweep, and how to start and stop."""
+"""When to sweep, and what to wait for before."""
 
 import asyncio
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 from prometheus_client import start_http_server
 
-from shared import __version__, logs, metrics, systemd
+from shared import metrics, systemd
 from shared.database import Database, check_schema
 from shared.engine import Engine
-from shared.errors import DatabaseUnavailable, SchemaError, SchemaOlder, SettingsError
+from shared.errors import DatabaseUnavailable, SchemaOlder, SettingsError
 from shared.outage import Outage
 from shared.settings import Settings
 from sweeper.store import SweepStore
 from sweeper.sweep import Sweeper
 
 log = structlog.get_logger()
-
-EX_CONFIG = 78
-"""sysexits.h: something is configured wrongly, and starting again will not help."""
 
 _DATABASE_RETRY_S = 2.0
 _PRUNE_FIRST_S, _PRUNE_EVERY_S, _PRUNE_STEP = 60.0, 3600.0, 1000
@@ -115,72 +109,22 @@ class Daemon:
             log.debug("history.pruned", rows=pruned)
 
 
-async def serve(settings: Settings) -> int:
-    """Run the sweeper until a signal ends it; the exit status.
+async def serve(settings: Settings) -> None:
+    """Run the sweeper until it is cancelled.
 
-    The first SIGTERM or SIGINT lets a write that has begun finish, the second kills.
-    Raises SettingsError for what shows only at start: a missing DATABASE_URL, a port that is taken.
+    Raises SettingsError for what shows only at start, a missing DATABASE_URL or a port that is taken,
+    and SchemaError for a database that this version cannot use.
     """
-    started = time.monotonic()
-    log.info("process.started", version=__version__, settings=settings.shown())
-    metrics.BUILD.info({"version": __version__})
-    _serve_metrics(settings)
-    if settings.database_url is None:
-        raise SettingsError("DATABASE_URL", "is not set: name a database, or start with `bash deploy/run`")
-    async with (
-        Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
-        Database(settings.database_url, application="healthsweep-sweeper") as database,
-    ):
-        daemon = Daemon(engine=engine, database=database, settings=settings)
-        work = asyncio.create_task(_work(daemon))
-        _on_first_signal(work.cancel)
-        try:
-            await work
-        except asyncio.CancelledError:
-            pass
-        except SchemaError as exc:
-            log.critical("schema.refused", problem=str(exc))
-            return EX_CONFIG
-    log.info("process.stopped", duration_s=round(time.monotonic() - started, 1))
-    return 0
-
-
-async def _work(daemon: Daemon) -> None:
-    await daemon.wait_for_database()
-    systemd.notify("READY=1")
-    await daemon.run()
-
-
-def _serve_metrics(settings: Settings) -> None:
     if settings.metrics_port:
         try:
             start_http_server(settings.metrics_port, addr=settings.bind_address)
         except OSError as exc:
             raise SettingsError("METRICS_PORT", f"cannot be listened on: {exc.strerror}") from exc
-
-
-def _on_first_signal(stop: Callable[[], object]) -> None:
-    loop = asyncio.get_running_loop()
-
-    def stopping(received: signal.Signals) -> None:
-        log.info("process.stopping", signal=received.name)
-        systemd.notify("STOPPING=1")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping, number)
-
-
-def main() -> int:
-    """`python -m sweeper`: the exit status."""
-    logs.configure("sweeper", level="info", form="json", stream=sys.stdout)
-    try:
-        settings = Settings.load(os.environ)
-        logs.configure("sweeper", level=settings.log_level, form=settings.log_format, stream=sys.stdout)
-        return asyncio.run(serve(settings))
-    except SettingsError as exc:
-        log.critical("settings.invalid", variable=exc.variable, problem=exc.problem)
-        return EX_CONFIG
+    async with (
+        Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
+        Database(settings.required_database_url(), application="healthsweep-sweeper") as database,
+    ):
+        daemon = Daemon(engine=engine, database=database, settings=settings)
+        await daemon.wait_for_database()
+        systemd.notify("READY=1")
+        await daemon.run()

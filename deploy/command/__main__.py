@@ -10,10 +10,9 @@ from deploy.command import verbs
 from deploy.home import read_environment
 from shared import __version__, logs
 from shared.errors import HealthsweepError, SettingsError
+from shared.process import EX_CONFIG
 from shared.settings import Settings
 from shared.transitions import STATUSES
-
-EX_CONFIG = 78
 
 
 def parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from rich.text import Text
 from deploy.command import store, tables
 from shared.database import Connection, Database, check_schema, migrate
 from shared.engine import Engine
-from shared.errors import DatabaseUnavailable, SettingsError
+from shared.errors import DatabaseUnavailable
 from shared.ids import parse_workspace_id
 from shared.settings import Settings, about
 from sweeper.store import SweepStore
@@ -32,9 +32,7 @@ async def _connected(settings: Settings, *, migrated: bool = True) -> AsyncItera
 
 
 def _database(settings: Settings) -> Database:
-    if settings.database_url is None:
-        raise SettingsError("DATABASE_URL", "is not set, and no product runs on this HEALTHSWEEP_HOME")
-    return Database(settings.database_url, application="healthsweep-command")
+    return Database(settings.required_database_url(), application="healthsweep-command")
 
 
 async def migrate_database(options: Namespace, settings: Settings) -> None:

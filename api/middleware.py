@@ -1,0 +1,207 @@
+"""What every request goes through: an id, the gates of access and rate, one mapping of errors, one line."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from structlog.contextvars import bound_contextvars
+
+from api.access import Caller, Gatekeeper
+from api.errors import (
+    ApiError,
+    BodyTooLarge,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PlatformUnavailable,
+    RateLimited,
+)
+from api.limits import Allowance, ClientAddress, RateLimit
+from api.routes import Handler, Route, RouteTable
+from shared import metrics
+from shared.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+CALLER = web.RequestKey("caller", Caller)
+_REQUEST_ID = web.RequestKey("request_id", str)
+_ALLOWANCE = web.RequestKey("allowance", Allowance)
+
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_EXPOSED = "X-Request-Id, X-Container-State, X-Plugin-Name, X-Plugin-Source, ETag, Retry-After"
+
+
+def json_response(value: object, *, status: int = HTTPStatus.OK) -> web.Response:
+    """`value` as JSON in UTF-8."""
+    return web.Response(
+        text=json.dumps(value, ensure_ascii=False, default=str),
+        status=status,
+        content_type="application/json",
+    )
+
+
+def answers(routes: RouteTable) -> Middleware:
+    """The outermost: every request ends in an answer, with an id that its log lines carry."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = request.headers.get("X-Request-Id", "")
+        request_id = asked if _ACCEPTABLE_ID.fullmatch(asked) else secrets.token_hex(8)
+        request[_REQUEST_ID] = request_id
+        route = routes.find(request)
+        started = time.perf_counter()
+        with bound_contextvars(request_id=request_id):
+            code = None
+            try:
+                response = await handler(request)
+            except Exception as exc:
+                error = _as_api_error(exc)
+                if isinstance(error, InternalError):
+                    log.exception("request.failed")
+                if isinstance(exc, web.HTTPMethodNotAllowed):
+                    allow = {"Allow": ", ".join(sorted(exc.allowed_methods))}
+                else:
+                    allow = {}
+                body = {"error": error.message, "code": error.code, "request_id": request_id, **error.keys}
+                response = json_response(body, status=error.status)
+                response.headers.update(error.headers | allow)
+                code = error.code
+            _account(request, route, response.status, code, time.perf_counter() - started)
+        return response
+
+    return answer
+
+
+def _as_api_error(exc: Exception) -> ApiError:  # noqa: PLR0911 - a table
+    match exc:
+        case ApiError():
+            return exc
+        case DatabaseUnavailable():
+            return PlatformUnavailable()
+        case web.HTTPNotFound():
+            return NotFound()
+        case web.HTTPMethodNotAllowed():
+            return MethodNotAllowed()
+        case web.HTTPRequestEntityTooLarge():
+            return BodyTooLarge()
+        case web.HTTPException() if exc.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return InvalidRequest()
+        case _:
+            return InternalError()
+
+
+def _account(
+    request: web.Request, route: Route | None, status: int, code: str | None, seconds: float
+) -> None:
+    pattern = route.path if route else "unknown"
+    metrics.REQUESTS.labels(request.method, pattern, str(status)).inc()
+    metrics.REQUEST_DURATION.labels(pattern).observe(seconds)
+    if route and route.quiet and status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    keys = {
+        "method": request.method,
+        "route": pattern,
+        "status": status,
+        "code": code,
+        "duration_ms": round(seconds * 1000, 1),
+        "workspace_id": request.match_info.get("id"),
+    }
+    keys = {key: value for key, value in keys.items() if value is not None}
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request.completed", **keys)
+    else:
+        log.info("request.completed", **keys)
+
+
+def gates(
+    routes: RouteTable, *, gatekeeper: Gatekeeper, limit: RateLimit, address: ClientAddress
+) -> Middleware:
+    """Authentication before everything else, then the rate limit: by token, else by address."""
+
+    async def admit(request: web.Request, route: Route) -> Caller | None:
+        if route.access == "workspace":
+            return await gatekeeper.workspace(
+                request.headers, request.match_info["id"], tell_removed=route.tells_removed
+            )
+        return gatekeeper.admin(request.headers) if route.access == "admin" else None
+
+    def count(request: web.Request, caller: Caller | None) -> None:
+        if caller is None:
+            key = f"address {address.of(request.remote, request.headers.get('X-Forwarded-For'))}"
+        else:
+            key = f"token {caller.token_id or 'admin'}"
+        allowance = limit.take(key)
+        if allowance is None:
+            return
+        request[_ALLOWANCE] = allowance
+        if allowance.exceeded:
+            log.info("request.limited", limit=allowance.limit)
+            raise RateLimited(retry_after=allowance.reset_s)
+
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = routes.find(request)
+        caller = None
+        try:
+            if route is not None:
+                caller = await admit(request, route)
+        finally:
+            # Who is refused is counted too, by address: guessing tokens is limited like anything else.
+            if route is None or route.limited:
+                count(request, caller)
+        if caller is not None:
+            request[CALLER] = caller
+        return await handler(request)
+
+    return gate
+
+
+def cross_origin(origins: frozenset[str]) -> Middleware:
+    """Answers the preflight of the origins that are allowed to call from a browser."""
+
+    @web.middleware
+    async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if not (asks and request.headers.get("Origin") in origins):
+            return await handler(request)
+        return web.Response(
+            status=HTTPStatus.NO_CONTENT,
+            headers={
+                "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+                "Access-Control-Allow-Headers": "Authorization, Content-Type",
+                "Access-Control-Max-Age": "600",
+            },
+        )
+
+    return preflight
+
+
+def common_headers(origins: frozenset[str]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """The headers of every response, streams and files included."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers.setdefault("Cache-Control", "no-store")
+        if (allowance := request.get(_ALLOWANCE)) is not None:
+            headers["X-RateLimit-Limit"] = str(allowance.limit)
+            headers["X-RateLimit-Remaining"] = str(allowance.remaining)
+            headers["X-RateLimit-Reset"] = str(allowance.reset_s)
+            if allowance.exceeded:
+                headers["Retry-After"] = str(allowance.reset_s)
+        if origins:
+            headers.add("Vary", "Origin")
+        if (origin := request.headers.get("Origin")) in origins:
+            headers["Access-Control-Allow-Origin"] = origin or ""
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+    return add

@@ -1,0 +1,81 @@
+"""Who is behind a token, and what a workspace's row says to the gates."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from shared.database import Database
+from shared.errors import DatabaseUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    """A token that was issued once, whatever became of it."""
+
+    token_id: UUID
+    workspace_id: UUID
+    revoked: bool
+    workspace_removed: bool
+
+
+class AccessStore:
+    """What authentication and the gates ask of the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def token(self, digest: bytes) -> KnownToken | None:
+        """The token whose sha256 is `digest`. The one query of authentication."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_KNOWN, digest)
+        return KnownToken(**row) if row else None
+
+    async def exists(self, workspace_id: UUID) -> bool:
+        """Whether there is such a workspace, and it is not removed."""
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(_EXISTS, workspace_id))
+
+    async def runtime(self, workspace_id: UUID) -> str:
+        """The workspace's runtime. Raises DatabaseUnavailable also when only this column cannot be read."""
+        async with self._database.connection() as connection:
+            try:
+                runtime = await connection.fetchval(_RUNTIME, workspace_id)
+            except asyncpg.PostgresError as exc:
+                raise DatabaseUnavailable(f"the runtime cannot be read ({exc.sqlstate})") from exc
+        return runtime or "langgraph"
+
+    async def short_name_is_unique(self, workspace_id: UUID) -> bool:
+        """Whether no other row, removed ones included, shares the first 12 characters of the id."""
+        prefix = str(workspace_id)[:12]
+        async with self._database.connection() as connection:
+            others = await connection.fetchval(
+                _SHARING,
+                UUID(f"{prefix}0-0000-000000000000"),
+                UUID(f"{prefix}f-ffff-ffffffffffff"),
+                workspace_id,
+            )
+        return not others
+
+    async def touch(self, token_ids: Iterable[UUID]) -> None:
+        """Note that these tokens were used just now."""
+        async with self._database.connection() as connection:
+            await connection.execute(_TOUCH, list(token_ids))
+
+
+_KNOWN = """
+SELECT
+    token.id AS token_id,
+    token.workspace_id,
+    token.revoked_at IS NOT NULL AS revoked,
+    workspace.status::text = 'removed' AS workspace_removed
+FROM public.workspace_auth_tokens AS token
+JOIN public.workspaces AS workspace ON workspace.id = token.workspace_id
+WHERE token.token_hash = $1
+"""
+_EXISTS = "SELECT true FROM public.workspaces WHERE id = $1 AND status::text <> 'removed'"
+_RUNTIME = "SELECT runtime FROM public.workspaces WHERE id = $1"
+# The ids that share 12 characters are a range of the primary key.
+_SHARING = "SELECT count(*) FROM public.workspaces WHERE id BETWEEN $1 AND $2 AND id <> $3"
+_TOUCH = "UPDATE public.workspace_auth_tokens SET last_used_at = now() WHERE id = ANY ($1::uuid[])"
