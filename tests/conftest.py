@@ -1,0 +1,132 @@
+"""The rig as fixtures. Each starts when a test first asks for it; all of it is gone when the tests end.
+
+fake_daemon            a daemon that answers as scripted: tests/support/daemon.py
+docker, podman         a real engine, everybody's; your containers go with the test: engine.py there
+real_engine            both of them, in turn
+private_docker         one to kill, stop or restart
+docker_proxy           a recording, faulty proxy before `docker`: proxy.py, judge.py
+postgres               a real PostgreSQL, everybody's: postgres.py
+private_postgres       one to kill, stop, restart or make read-only
+database_url           a fresh, migrated database
+platform_database_url  a platform server's database, twice: status as text, as enum; not migrated
+fake_clock             a clock for the processes that you start: clock.py
+short_directory        a directory for sockets; whatever still runs in it afterwards is ended
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.daemon import FakeDaemon
+from tests.support.engine import DockerEngine, PodmanEngine, RealEngine
+from tests.support.postgres import PlatformVariant, PostgresServer
+from tests.support.proxy import RecordingProxy
+from tests.support.remains import private_directory, remove
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[Path]:
+    """Where this run of the tests keeps everything."""
+    with private_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def short_directory(run_directory: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="", dir=run_directory))
+    yield directory
+    remove(directory)
+
+
+@pytest.fixture
+async def fake_daemon(short_directory: Path) -> AsyncIterator[FakeDaemon]:
+    async with FakeDaemon(short_directory / "docker.sock") as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+async def docker_engine(run_directory: Path) -> AsyncIterator[DockerEngine]:
+    """What `docker` is, for fixtures that outlive a test."""
+    async with DockerEngine(run_directory / "docker") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def docker(docker_engine: DockerEngine) -> AsyncIterator[DockerEngine]:
+    yield docker_engine
+    await docker_engine.remove_containers()
+
+
+@pytest.fixture
+async def private_docker(short_directory: Path) -> AsyncIterator[DockerEngine]:
+    async with DockerEngine(short_directory / "docker") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def docker_proxy(docker: DockerEngine, short_directory: Path) -> AsyncIterator[RecordingProxy]:
+    async with RecordingProxy(docker.socket, short_directory / "proxy.sock") as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+async def podman_engine(run_directory: Path) -> AsyncIterator[PodmanEngine]:
+    """What `podman` is, for fixtures that outlive a test."""
+    async with PodmanEngine(run_directory / "podman") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def podman(podman_engine: PodmanEngine) -> AsyncIterator[PodmanEngine]:
+    yield podman_engine
+    await podman_engine.remove_containers()
+
+
+@pytest.fixture(params=["docker", "podman"])
+def real_engine(request: pytest.FixtureRequest) -> RealEngine:
+    engine: RealEngine = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture(scope="session")
+async def postgres(run_directory: Path) -> AsyncIterator[PostgresServer]:
+    async with PostgresServer(run_directory / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+async def private_postgres(short_directory: Path) -> AsyncIterator[PostgresServer]:
+    async with PostgresServer(short_directory / "postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def migrated_database(postgres: PostgresServer) -> str:
+    """The url of the template of every `database_url`; nobody may connect to it."""
+    return await postgres.create_migrated_database()
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresServer, migrated_database: str) -> AsyncIterator[str]:
+    url = await postgres.create_database(template=migrated_database)
+    yield url
+    await postgres.drop_database(url)
+
+
+@pytest.fixture(params=["text", "enum"])
+async def platform_database_url(
+    postgres: PostgresServer, request: pytest.FixtureRequest
+) -> AsyncIterator[str]:
+    variant: PlatformVariant = request.param
+    url = await postgres.create_platform_database(variant)
+    yield url
+    await postgres.drop_database(url)
+
+
+@pytest.fixture
+def fake_clock(short_directory: Path) -> Iterator[FakeClock]:
+    with FakeClock(short_directory) as clock:
+        yield clock
