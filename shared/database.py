@@ -4,6 +4,7 @@ What a restart, a failover or a full disk makes asyncpg raise leaves this module
 the pool itself survives all of them. Any other error of a statement is a bug and passes unchanged.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from typing import Self
 
 import asyncpg
 
-from shared.errors import DatabaseUnavailable, MigrationRefused, SchemaNewer, SchemaOlder
+from shared.errors import DatabaseUnavailable, MigrationRefused, SchemaNewer, SchemaOlder, SettingsError
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -71,14 +72,24 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool. Raises DatabaseUnavailable, also for what fails inside."""
+        """A connection of the pool. Raises DatabaseUnavailable, also for what fails inside, SettingsError."""
         try:
             async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
-                yield connection
+                try:
+                    yield connection
+                except asyncio.CancelledError:
+                    # To give it back would wait for a server that may hang, and then raise the timeout of
+                    # that in place of the cancellation.
+                    connection.terminate()
+                    raise
         except asyncpg.ReadOnlySQLTransactionError as exc:
             # A failover leaves us on a server that answers and takes no write: connect anew.
             await self._pool.expire_connections()
             raise DatabaseUnavailable("it is read-only") from exc
+        except asyncpg.InsufficientPrivilegeError as exc:
+            raise DatabaseUnavailable(str(exc.args[0])) from exc  # such as: permission denied for table x
+        except asyncpg.exceptions.ClientConfigurationError as exc:  # read only now, when it is first needed
+            raise SettingsError("DATABASE_URL", "is no url that PostgreSQL's clients can read") from exc
         except _AWAY as exc:
             raise DatabaseUnavailable(_why(exc)) from exc
 
@@ -147,11 +158,15 @@ async def check_schema(connection: Connection) -> None:
     """Return if the schema is the one that this code needs.
 
     Raises SchemaOlder (wait for `healthsweep migrate`), SchemaNewer, and MigrationRefused when the file
-    of an applied migration has changed.
+    of an applied migration has changed, or when our role may not look.
     """
-    if not await connection.fetchval("SELECT to_regclass('healthsweep.migrations') IS NOT NULL"):
-        raise SchemaOlder("the database has not been migrated: run `healthsweep migrate`")
-    if missing := await _missing(connection):
+    try:
+        if not await connection.fetchval("SELECT to_regclass('healthsweep.migrations') IS NOT NULL"):
+            raise SchemaOlder("the database has not been migrated: run `healthsweep migrate`")
+        missing = await _missing(connection)
+    except asyncpg.InsufficientPrivilegeError as exc:
+        raise MigrationRefused(await _grant_that_helps(connection, str(exc))) from exc
+    if missing:
         names = ", ".join(migration.name for migration in missing)
         raise SchemaOlder(f"the database lacks {names}: run `healthsweep migrate`")
 
@@ -175,8 +190,10 @@ async def _grant_that_helps(connection: Connection, refusal: str) -> str:
     database = await connection.fetchval("SELECT current_database()")
     if "schema public" in refusal:
         grant = f'GRANT CREATE ON SCHEMA public TO "{role}"'
-    elif "schema healthsweep" in refusal:
-        grant = f'ALTER SCHEMA healthsweep OWNER TO "{role}"'
+    elif "schema healthsweep" in refusal or "for table" in refusal:
+        # Another role migrated it. Both at once, because the first alone leads to the next refusal.
+        everything = ("ON SCHEMA healthsweep", "ON ALL TABLES IN SCHEMA healthsweep")
+        grant = "; ".join(f'GRANT ALL {on} TO "{role}"' for on in everything)
     else:
         grant = f'GRANT CREATE ON DATABASE "{database}" TO "{role}"'
     return f'the role "{role}" may not do this ({refusal}); as the owner of the database run: {grant};'

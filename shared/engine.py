@@ -13,8 +13,11 @@ Only the 404 that says `no such container` is an answer: ContainerMissing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import tarfile
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +26,28 @@ import aiohttp
 
 from shared.errors import ContainerMissing, EngineError
 
+# What reading a success can raise in aiodocker: no JSON, or nested without end, no UTF-8, no object, a key
+# or a type amiss, and a tar that is none, because there the content type decides how it is read.
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    tarfile.TarError,
+    EOFError,
+)
 # aiodocker's own status for "cannot connect" (aiodocker/docker.py); no engine answers with it.
 _CANNOT_CONNECT = 900
+_EXEC_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """How a program in a container ended, and what it wrote to both of its outputs."""
+
+    exit_code: int
+    output: bytes
 
 
 class Engine:
@@ -62,23 +85,23 @@ class Engine:
         await self._session.close()
 
     @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[None]:
-        """Bound what happens inside to `timeout` seconds. Deadlines nest: the outermost bounds the whole.
+    async def deadline(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """Bound what happens inside to `seconds`, or to `timeout`. Deadlines nest: the outermost bounds all.
 
         Raises EngineError (`timeout`).
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if seconds is None else seconds):
                 yield
         except TimeoutError as exc:
             self._negotiate_again()
             raise EngineError("timeout", "no answer in time") from exc
 
     @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
+    async def _call(self, seconds: float | None = None) -> AsyncIterator[None]:
         """One call to the engine: within the deadline, every failure translated to EngineError."""
         try:
-            async with self.deadline():
+            async with self.deadline(seconds):
                 yield
         except EngineError:
             self._negotiate_again()
@@ -112,6 +135,45 @@ class Engine:
         async with self._call():
             # aiodocker's own list() makes an empty one of `{}` and of an answer without a body.
             return await self._docker._query_json("containers/json", params={"all": True})  # noqa: SLF001
+
+    async def execute(
+        self, container_id: str, arguments: Sequence[str], *, seconds: float, max_output: int
+    ) -> Executed:
+        """Run a program as root in the container, and wait for its end.
+
+        There is no way to end an exec, so a program that outlives `seconds` goes on: keep it idempotent.
+        Raises ContainerMissing, and EngineError also when the output exceeds `max_output` bytes or when the
+        engine does not know the exit code.
+        """
+        async with self._call(seconds):
+            execution = await self._docker.containers.container(container_id).exec(list(arguments), user="0")
+            output = bytearray()
+            async with execution.start(detach=False) as stream:
+                while (message := await stream.read_out()) is not None:
+                    output += message.data
+                    if len(output) > max_output:
+                        raise EngineError("malformed", f"more than {max_output} bytes of output")
+            while (ended := await execution.inspect())["Running"]:
+                await asyncio.sleep(_EXEC_POLL_S)
+            if not isinstance(exit_code := ended["ExitCode"], int):
+                raise EngineError("malformed", "an exec ended without an exit code")
+            return Executed(exit_code, bytes(output))
+
+    async def upload(self, container_id: str, directory: str, archive: Path, *, seconds: float) -> None:
+        """Unpack the uncompressed tar `archive` in the container's existing `directory`.
+
+        Raises ContainerMissing, EngineError.
+        """
+        async with self._call(seconds):
+            with archive.open("rb") as content:
+                await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
+                    directory, content
+                )
+
+    async def restart(self, container_id: str, *, seconds: float) -> None:
+        """Restart the container. Raises ContainerMissing, EngineError."""
+        async with self._call(seconds):
+            await self._docker.containers.container(container_id).restart()
 
 
 async def _plain_answers_only(
@@ -153,9 +215,7 @@ def _translate(exc: Exception) -> EngineError | None:
         return EngineError("malformed", "not an answer of an engine", status=exc.status)
     if isinstance(exc, aiohttp.ClientError | OSError):
         return EngineError("unreachable", _root(exc))
-    # What reading a success can raise in aiodocker: no JSON, or nested without end, no UTF-8, no object,
-    # a key or a type amiss.
-    if isinstance(exc, ValueError | LookupError | TypeError | AttributeError | RecursionError):
+    if isinstance(exc, _UNREADABLE):
         return EngineError("malformed", f"an unreadable answer ({type(exc).__name__})")
     return None
 

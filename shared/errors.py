@@ -6,6 +6,8 @@
     ├── EngineError            Docker could not tell: the *unknown* outcome, with its reason
     ├── ContainerMissing       Docker answered, and the answer is definite: there is no such container
     ├── DatabaseUnavailable    PostgreSQL cannot be asked, or cannot be written to, at the moment
+    ├── WorkspaceMissing       there is no such workspace, or it was removed
+    ├── TokenLimitReached      a workspace has as many live tokens as it may have
     └── SchemaError            the database's schema is not the one that this code needs
         ├── SchemaOlder        `healthsweep migrate` has not run yet: wait
         ├── SchemaNewer        a newer version of the code migrated it: exit status 78
@@ -55,6 +57,14 @@ class ContainerMissing(HealthsweepError):
 
 class DatabaseUnavailable(HealthsweepError):
     """PostgreSQL cannot be asked or written to now; the text never carries the DSN."""
+
+
+class WorkspaceMissing(HealthsweepError):
+    """There is no such workspace, or it was removed."""
+
+
+class TokenLimitReached(HealthsweepError):
+    """The workspace has as many live tokens as it may have."""
 
 
 class SchemaError(HealthsweepError):

@@ -55,11 +55,11 @@ def _on_first_signal(stop: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
 
     def stopping(received: signal.Signals) -> None:
-        log.info("process.stopping", signal=received.name)
-        systemd.notify("STOPPING=1")
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        log.info("process.stopping", signal=received.name)  # and from now on the second one kills
+        systemd.notify("STOPPING=1")
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

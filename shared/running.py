@@ -41,6 +41,7 @@ _REASONS: Mapping[str, Reason] = {
     "stopping": "exited",
     "initialized": "created",
 }
+_ENDED = frozenset({"exited", "stopped", "dead", "restarting"})
 _CONTAINER_ID = re.compile(r"[0-9A-Za-z]+")
 
 
@@ -111,7 +112,7 @@ def _classify(
         return Running(name, container_id, _text(state.get("StartedAt")))
     if not isinstance(word, str) or word not in _REASONS:
         raise EngineError("malformed", f"unknown container state {word!r:.40}")
-    exit_code = state.get("ExitCode") if _REASONS[word] in ("exited", "dead", "restarting") else None
+    exit_code = state.get("ExitCode") if word in _ENDED else None
     if not isinstance(exit_code, int) or not -(2**31) <= exit_code < 2**31:
         exit_code = None
     return NotRunning(

@@ -16,6 +16,7 @@ from shared.errors import SettingsError
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_HOSTS = re.compile(r"((\[[^\]]*\]|[^\[\]:,]*)(:\d{1,5})?(,|$))*")
 _BYTES = {None: 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -83,12 +84,10 @@ def _directory(text: str) -> Path:
 
 
 def _database_url(text: str) -> str:
-    try:
-        scheme = urlsplit(text).scheme
-    except ValueError:
-        scheme = ""  # its words would quote the part with the password
-    if scheme not in ("postgres", "postgresql"):
-        raise ValueError("must be a url that begins with postgresql://")
+    # No URL parser: there can be several hosts, and some versions of urlsplit know only one in brackets.
+    place = re.match(r"postgres(?:ql)?://([^/?#]*)", text)
+    if not place or not _HOSTS.fullmatch(place[1].rpartition("@")[2]):
+        raise ValueError("must be a url such as postgresql://user:password@host:5432/database")
     return text
 
 

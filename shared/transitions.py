@@ -57,7 +57,7 @@ async def write_transitions(
         raise ValueError(f"nobody writes the status {to!r}")
     wanted = list(transitions)
     rows = await connection.fetch(
-        _WRITE.format(to=to),
+        _WRITE.format(to=to, notify=NOTIFY),
         [transition.workspace_id for transition in wanted],
         [transition.seen for transition in wanted],
         [transition.version for transition in wanted],
@@ -68,6 +68,11 @@ async def write_transitions(
     )
     return {row["id"] for row in rows}
 
+
+NOTIFY = """pg_notify('healthsweep', json_build_object(
+    'workspace_id', id, 'from', seen, 'to', target, 'reason', reason
+)::text)"""
+"""SQL that tells listeners of a transition: a row with the columns id, seen, target and reason."""
 
 # The target is a literal, one of WRITABLE, because a parameter would not fit an enum column. Rows are
 # locked in id order, so that a batch of heartbeats and a sweep cannot deadlock.
@@ -83,13 +88,11 @@ WITH wanted AS (
     UPDATE public.workspaces AS workspace SET status = '{to}', updated_at = now()
     FROM wanted JOIN unchanged USING (id)
     WHERE workspace.id = wanted.id AND workspace.status::text = wanted.seen
-    RETURNING workspace.id, wanted.seen, wanted.reason, wanted.exit_code
+    RETURNING workspace.id, wanted.seen, '{to}'::text AS target, wanted.reason, wanted.exit_code
 ), history AS (
     INSERT INTO healthsweep.history
         (workspace_id, from_status, to_status, reason, exit_code, detected_by, cause_id)
-    SELECT id, seen, '{to}', reason, exit_code, $6::text, $7::text FROM changed
+    SELECT id, seen, target, reason, exit_code, $6::text, $7::text FROM changed
 )
-SELECT id, pg_notify('healthsweep', json_build_object(
-    'workspace_id', id, 'from', seen, 'to', '{to}', 'reason', reason
-)::text) FROM changed
+SELECT id, {notify} FROM changed
 """

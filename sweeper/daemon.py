@@ -59,7 +59,8 @@ class Daemon:
                 next_sweep = self._following(next_sweep)
             else:
                 await self._round(self._sweeper.settle())
-            await self._prune()
+            if time.monotonic() >= self._prune_at:
+                await self._round(self._prune())
             next_due = self._sweeper.next_due()
             if next_due is None or next_due >= next_sweep:
                 self._sweeper.complete()
@@ -96,17 +97,11 @@ class Daemon:
             log.warning("database.unreachable", detail=str(exc), failures=1)
 
     async def _prune(self) -> None:
-        if time.monotonic() < self._prune_at:
-            return
         self._prune_at = time.monotonic() + _PRUNE_EVERY_S
-        try:
-            pruned = await self._store.prune_history(older_than_s=self._settings.history_retention)
-        except DatabaseUnavailable as exc:
-            self._database_failed(exc)
-        else:
-            if pruned == _PRUNE_STEP:
-                self._prune_at = time.monotonic()  # more of it after the next round
-            log.debug("history.pruned", rows=pruned)
+        pruned = await self._store.prune_history(older_than_s=self._settings.history_retention)
+        if pruned == _PRUNE_STEP:
+            self._prune_at = time.monotonic()  # more of it after the next round
+        log.debug("history.pruned", rows=pruned)
 
 
 async def serve(settings: Settings) -> None:

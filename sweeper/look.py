@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Protocol
 from uuid import UUID
 
@@ -20,7 +20,7 @@ Answer = Running | NotRunning | EngineError
 """The three outcomes as one value: in a sweep *unknown* is a normal answer, which changes nothing."""
 
 LOOKS_AT_ONCE = 16
-PATIENCE_S = 1.0
+PATIENCE_S = 0.5
 """Answers are handed on when all are there, or after this long: one that hangs holds up no others."""
 
 
@@ -96,6 +96,14 @@ class Lookout:
         finally:
             for task in looks:
                 task.cancel()
+
+    def is_unknown(self, workspace_id: UUID) -> bool:
+        """Whether Docker could not tell about this one when it was last asked."""
+        return workspace_id in self._unknown_streaks
+
+    def forget_others(self, workspace_ids: Iterable[UUID]) -> None:
+        """These are all that there are: the streak of any other has ended with its row."""
+        self._unknown_streaks.intersection_update(workspace_ids)
 
     def note(self, workspace_id: UUID, answer: Answer) -> None:
         """Say that Docker could not tell about this one, once in a streak; a definite answer ends it."""

@@ -131,5 +131,6 @@ async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await task
+        await asyncio.wait({task})
+        task.exception()  # a write that fails now must not swallow the cancellation
         raise

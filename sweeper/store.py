@@ -108,9 +108,12 @@ FROM head LEFT JOIN LATERAL (
             WHERE other.id <> workspace.id AND left(other.id::text, 12) = left(workspace.id::text, 12)
         ) AS short_name_is_unique,
         CASE WHEN newest.to_status = 'offline' THEN newest.reason END AS offline_reason,
-        (extract(epoch FROM now()) - extract(epoch FROM greatest(
-            workspace.heard_at, head.heard_since, $2::timestamptz, pg_postmaster_start_time()
-        )))::float8 AS silent_s
+        CASE WHEN isfinite(workspace.heard_at) IS NOT false
+            THEN (extract(epoch FROM now()) - extract(epoch FROM greatest(
+                workspace.heard_at, head.heard_since, $2::timestamptz, pg_postmaster_start_time()
+            )))::float8
+            ELSE 'infinity'
+        END AS silent_s
     FROM (VALUES (NULL)) AS platform_only (instance_id)
     CROSS JOIN LATERAL (
         SELECT

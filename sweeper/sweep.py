@@ -101,9 +101,10 @@ class Sweeper:
     def next_due(self) -> float | None:
         """When the next grace ends (monotonic seconds), or None.
 
-        One that has ended and could not be decided, because it is held or unknown, waits for the next sweep.
+        One that has ended and could not be decided waits for the next sweep, as does one that is held.
         """
-        return min((g.due for g in self._graces.values() if g.due > self._settled_at), default=None)
+        waiting = (grace for grace in self._graces.values() if not self._held(grace))
+        return min((grace.due for grace in waiting if grace.due > self._settled_at), default=None)
 
     async def sweep(self, *, after_outage: bool = False, force: bool = False) -> None:
         """Look at the whole fleet, and settle what is due at once.
@@ -128,27 +129,14 @@ class Sweeper:
         if local := [w for w in fleet.workspaces if w.runtime not in external]:
             await self._weigh(local, force=force)
         self._report.duration_ms += _ms_since(started)
+        self._settled_at = -math.inf  # also whoever could not be decided before
         await self.settle()
 
     async def settle(self) -> None:
-        """Ask about everyone whose grace has ended, and write what is definite."""
+        """Ask about everyone whose grace has ended since the last time, and write what is definite."""
         self._open = False
         started = time.perf_counter()
-        now = self._settled_at = time.monotonic()
-        due = [
-            workspace_id
-            for workspace_id, grace in self._graces.items()
-            if grace.due <= now and not (self._holding and grace.target == "offline")
-        ]
-        if due:
-            fleet = await self._store.fleet(ids=due)
-            wanted = {w.id: w for w in fleet.workspaces if may_become(w, self._graces[w.id].target)}
-            for workspace_id in due:
-                if workspace_id not in wanted:  # somebody else changed it while the grace ran
-                    del self._graces[workspace_id]
-            async with aclosing(self._lookout.ask([wanted[i] for i in due if i in wanted])) as portions:
-                async for answers in portions:
-                    await self._decide(answers)
+        await self._settle_due()
         self._report.duration_ms += _ms_since(started)
         self._open = True
 
@@ -187,13 +175,37 @@ class Sweeper:
                     self._skipped.add(workspace.id)
                     problem = "its last heartbeat has no finite time"
                     log.warning("workspace.skipped", workspace_id=str(workspace.id), problem=problem)
-            elif (
-                may_become(workspace, "offline")
-                and not workspace.deaf
-                and workspace.silent_s > self._settings.remote_liveness_stale_after
-            ):
+            elif workspace.silent_s <= self._settings.remote_liveness_stale_after:
+                self._marker.forget(workspace.id)
+            elif may_become(workspace, "offline") and not workspace.deaf:
                 silent.append(Verdict(workspace=workspace, reason="heartbeat_stale"))
         self._report.marked_offline += await self._marker.mark("offline", silent, sweep_id=self._sweep_id)
+
+    async def _settle_due(self) -> None:
+        now = time.monotonic()
+        due = [
+            workspace_id
+            for workspace_id, grace in self._graces.items()
+            if self._settled_at < grace.due <= now and not self._held(grace)
+        ]
+        self._settled_at = now
+        if not due:
+            return
+        due.sort(key=self._lookout.is_unknown)  # whoever did not answer last time comes last
+        fleet = await self._store.fleet(ids=due)
+        external = self._settings.external_runtimes
+        wanted = {
+            w.id: w
+            for w in fleet.workspaces
+            if w.runtime not in external and may_become(w, self._graces[w.id].target)
+        }
+        for workspace_id in due:
+            if workspace_id not in wanted:  # somebody else changed it while the grace ran
+                del self._graces[workspace_id]
+        async with aclosing(self._lookout.ask([wanted[i] for i in due if i in wanted])) as portions:
+            async for answers in portions:
+                await self._decide(answers)
+                await self._settle_due()  # graces that end while somebody's answer is waited for
 
     async def _weigh(self, local: list[Workspace], *, force: bool) -> None:
         """List the containers once, and give a grace to everyone whose status would change."""
@@ -207,6 +219,7 @@ class Sweeper:
         now = time.monotonic()
         due = {"offline": now + self._settings.offline_grace, "online": now}
         before, self._graces = self._graces, {}
+        self._lookout.forget_others(workspace.id for workspace in local)
         for workspace in local:
             sighting = self._answers[workspace.id] = _sighting(snapshot, workspace)
             grace = before.get(workspace.id)
@@ -222,6 +235,9 @@ class Sweeper:
             if grace is not None:
                 self._graces[workspace.id] = grace
         self._brake(force=force)
+
+    def _held(self, grace: Grace) -> bool:
+        return self._holding and grace.target == "offline"
 
     def _brake(self, *, force: bool) -> None:
         """Hold all marks back while the list has none of the fleet's containers and many would go offline.
@@ -248,7 +264,7 @@ class Sweeper:
             self._answers[workspace.id] = answer
             grace = self._graces.pop(workspace.id)
             if isinstance(answer, EngineError):
-                self._graces[workspace.id] = grace  # as it is, but behind the others
+                self._graces[workspace.id] = grace
             elif isinstance(answer, NotRunning) and grace.target == "offline":
                 offline.append(Verdict.of(workspace, answer))
             elif isinstance(answer, Running) and grace.target == "online":

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from deploy.command import verbs
 from deploy.home import read_environment
 from shared import __version__, logs
-from shared.errors import HealthsweepError, SettingsError
+from shared.errors import DatabaseUnavailable, HealthsweepError, SettingsError
 from shared.process import EX_CONFIG
 from shared.settings import Settings
 from shared.transitions import STATUSES
@@ -21,9 +21,10 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     command = argparse.ArgumentParser(prog="healthsweep", description="Operate healthsweep on this host.")
     command.add_argument("--version", action="version", version=f"healthsweep {__version__}")
-    these = command.add_subparsers(required=True, metavar="VERB")
+    these = commands = command.add_subparsers(required=True, metavar="VERB")
 
     verb = these.add_parser("migrate", parents=[common], help="bring the database to this version's schema")
+    verb.add_argument("--wait", action="store_true", help="wait for a database that is away")
     verb.set_defaults(run=verbs.migrate_database)
 
     verb = these.add_parser("config", parents=[common], help="every setting as it is in force")
@@ -45,9 +46,9 @@ def parser() -> argparse.ArgumentParser:
     verb = these.add_parser(
         "add", parents=[common], help="create a workspace; its container is yours to make"
     )
-    verb.add_argument("name")
+    verb.add_argument("name", type=_text)
     verb.add_argument("--id", help="a UUID; a new one if it is not given")
-    verb.add_argument("--runtime", default="langgraph", help="`external` for a remote agent")
+    verb.add_argument("--runtime", type=_text, default="langgraph", help="`external` for a remote agent")
     verb.add_argument("--status", default="offline", choices=STATUSES)
     verb.set_defaults(run=verbs.add)
 
@@ -62,13 +63,40 @@ def parser() -> argparse.ArgumentParser:
         verb = these.add_parser(name, parents=[common], help=about)
         verb.add_argument("id")
         verb.set_defaults(run=run)
+
+    token = commands.add_parser("token", help="the tokens with which a workspace's agent calls the api")
+    these = token.add_subparsers(required=True, metavar="VERB")
+    for name, run, about in (
+        ("issue", verbs.token_issue, "one more; it is shown this once"),
+        ("list", verbs.token_list, "the live ones, of each its beginning"),
+        ("revoke", verbs.token_revoke, "one of them"),
+        ("reset", verbs.token_reset, "revoke all, and let one register in without, within 10 minutes"),
+    ):
+        verb = these.add_parser(name, parents=[common], help=about)
+        verb.add_argument("id", help="the workspace")
+        if name == "revoke":
+            verb.add_argument("token_id", help="the ID that `token list` shows")
+        verb.set_defaults(run=run)
     return command
+
+
+def _text(argument: str) -> str:
+    """Refuses bytes that are no text: they reach a program as lone surrogates, which nothing can store."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as exc:
+        raise argparse.ArgumentTypeError("is no UTF-8") from exc
+    return argument
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
     """`own`, and what the running product on this HEALTHSWEEP_HOME says where `own` is silent."""
     home = Settings.load({"HEALTHSWEEP_HOME": own.get("HEALTHSWEEP_HOME", "")}).healthsweep_home
-    return {**read_environment(home), **{name: value for name, value in own.items() if value}}
+    try:
+        known = read_environment(home)
+    except ValueError as exc:
+        raise SettingsError("HEALTHSWEEP_HOME", f"has a file env that cannot be read: {exc}") from exc
+    return {**known, **{name: value for name, value in own.items() if value}}
 
 
 def main() -> int:
@@ -78,6 +106,9 @@ def main() -> int:
         settings = Settings.load(environment(os.environ))
         logs.configure("command", level=settings.log_level, form=settings.log_format, stream=sys.stderr)
         asyncio.run(options.run(options, settings))
+    except DatabaseUnavailable as exc:
+        print(f"healthsweep: the database cannot be used: {exc}", file=sys.stderr)  # noqa: T201
+        return 1
     except (HealthsweepError, OSError) as exc:
         print(f"healthsweep: {exc}", file=sys.stderr)  # noqa: T201
         return EX_CONFIG if isinstance(exc, SettingsError) else 1

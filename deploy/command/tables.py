@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.moments import rfc3339
+
 _COLOURS = {
     "online": "green",
     "degraded": "yellow",
@@ -68,8 +70,20 @@ def workspaces(rows: Iterable[Row]) -> Table:
             _ago(now, row["status_changed_at"]),
             _ago(now, row["last_heartbeat_at"]),
             Text(row["runtime"]),
-            Text(row["id"]),
+            Text(str(row["id"])),
         )
+    return table
+
+
+def tokens(rows: Iterable[Row]) -> Table:
+    """Tokens as a table, of each what may be shown."""
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for heading in ("PREFIX", "CREATED", "LAST USED", "ID"):
+        table.add_column(heading, no_wrap=heading == "ID")
+    now = datetime.now(UTC)
+    for row in rows:
+        created, used = _ago(now, row["created_at"]), _ago(now, row["last_used_at"])
+        table.add_row(Text(row["prefix"]), created, used, Text(str(row["id"])))
     return table
 
 
@@ -86,5 +100,5 @@ def _ago(now: datetime, moment: datetime | None) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(value)
     return str(value)

@@ -7,7 +7,9 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
+from uuid import UUID
 
+import structlog
 from rich.live import Live
 from rich.text import Text
 
@@ -16,11 +18,31 @@ from shared.database import Connection, Database, check_schema, migrate
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable
 from shared.ids import parse_workspace_id
+from shared.outage import Outage
 from shared.settings import Settings, about
+from shared.tokens import MOST_ACTIVE, RESET_LASTS_S, issue_token, list_tokens, reset_tokens, revoke_token
+from shared.workspaces import (
+    NewWorkspace,
+    add_workspace,
+    connection_block,
+    read_workspaces,
+    remove_workspace,
+)
 from sweeper.store import SweepStore
 from sweeper.sweep import Sweeper
 
+log = structlog.get_logger()
+
 _REFRESH_S = 1.0
+_COLUMNS = (
+    "id",
+    "name",
+    "runtime",
+    "status",
+    "status_reason",
+    "status_changed_at",
+    "last_heartbeat_at",
+)
 
 
 @asynccontextmanager
@@ -36,8 +58,18 @@ def _database(settings: Settings) -> Database:
 
 
 async def migrate_database(options: Namespace, settings: Settings) -> None:
-    async with _connected(settings, migrated=False) as connection:
-        applied = await migrate(connection)
+    outage = Outage()
+    while True:
+        try:
+            async with _connected(settings, migrated=False) as connection:
+                applied = await migrate(connection)
+            break
+        except DatabaseUnavailable as exc:
+            if not options.wait:
+                raise
+            if outage.failed():
+                log.warning("database.unreachable", detail=str(exc), failures=1)
+        await asyncio.sleep(_REFRESH_S)
     if options.json:
         tables.print_json({"applied": applied})
     else:
@@ -76,17 +108,36 @@ async def sweep_once(options: Namespace, settings: Settings) -> None:
 
 
 async def add(options: Namespace, settings: Settings) -> None:
-    workspace_id = parse_workspace_id(options.id) if options.id else None
-    async with _connected(settings) as connection:
-        added = await store.add_workspace(
-            connection,
-            name=options.name,
-            workspace_id=workspace_id,
-            runtime=options.runtime,
-            status=options.status,
-        )
-        (row,) = await store.read_workspaces(connection, added)
-    _show_one(options, row)
+    """A row; with what a remote agent has to know, where the runtime is external."""
+    new = NewWorkspace(
+        id=parse_workspace_id(options.id) if options.id else None,
+        name=options.name,
+        runtime=options.runtime,
+        status=options.status,
+    )
+    connects = options.runtime in settings.external_runtimes and options.status != "removed"
+    async with _connected(settings) as connection, connection.transaction():
+        added = await add_workspace(connection, new, detected_by="command", cause_id=None)
+        if added is None:
+            raise store.Refused(f"the workspace {new.id} exists already")
+        issued = await issue_token(connection, added) if connects else None
+        (row,) = await _rows(connection, added)
+    if issued is None:
+        _show_one(options, row)
+        return
+    log.info("token.issued", workspace_id=str(added), token_prefix=issued.prefix)
+    block = connection_block(settings, added, issued.token)
+    if options.json:
+        tables.print_json({**row, "connection": block})
+    else:
+        _show_one(options, row)
+        tables.print_pairs(block)
+
+
+async def _rows(connection: Connection, workspace_id: UUID | None = None) -> list[tables.Row]:
+    """What the command shows of each workspace, or of one."""
+    rows = await read_workspaces(connection, workspace_id)
+    return [{column: row[column] for column in _COLUMNS} for row in rows]
 
 
 async def show(options: Namespace, settings: Settings) -> None:
@@ -94,7 +145,7 @@ async def show(options: Namespace, settings: Settings) -> None:
         await _watch(settings)
         return
     async with _connected(settings) as connection:
-        rows = await store.read_workspaces(connection)
+        rows = await _rows(connection)
     if options.json:
         tables.print_json(rows)
     else:
@@ -108,7 +159,8 @@ async def _watch(settings: Settings) -> None:
             while True:
                 try:
                     async with database.connection() as connection:
-                        live.update(tables.workspaces(await store.read_workspaces(connection)), refresh=True)
+                        await check_schema(connection)
+                        live.update(tables.workspaces(await _rows(connection)), refresh=True)
                 except DatabaseUnavailable as exc:
                     live.update(Text(f"the database is away: {exc}", style="red"), refresh=True)
                 await asyncio.sleep(_REFRESH_S)
@@ -127,18 +179,73 @@ async def _change(options: Namespace, settings: Settings, *, to: str, reason: st
     workspace_id = parse_workspace_id(options.id)
     async with _connected(settings) as connection:
         await store.change_status(connection, workspace_id, to=to, reason=reason, allowed=frozenset(allowed))
-        (row,) = await store.read_workspaces(connection, workspace_id)
+        (row,) = await _rows(connection, workspace_id)
     _show_one(options, row)
 
 
 async def remove(options: Namespace, settings: Settings) -> None:
     workspace_id = parse_workspace_id(options.id)
     async with _connected(settings) as connection:
-        number = await store.remove_workspace(connection, workspace_id)
+        descendants = await remove_workspace(connection, workspace_id, detected_by="command", cause_id=None)
     if options.json:
-        tables.print_json({"id": str(workspace_id), "status": "removed", "cascade_deleted": number - 1})
+        tables.print_json({"id": str(workspace_id), "status": "removed", "cascade_deleted": descendants})
     else:
-        print(f"removed {number}, containers untouched")  # noqa: T201
+        print(f"removed, and {descendants} below it; containers untouched")  # noqa: T201
+
+
+async def token_issue(options: Namespace, settings: Settings) -> None:
+    workspace_id = parse_workspace_id(options.id)
+    async with _connected(settings) as connection:
+        issued = await issue_token(connection, workspace_id)
+    log.info("token.issued", workspace_id=str(workspace_id), token_prefix=issued.prefix)
+    if options.json:
+        tables.print_json({"auth_token": issued.token, "workspace_id": workspace_id, "id": issued.id})
+    else:
+        print(issued.token)  # noqa: T201
+
+
+async def token_list(options: Namespace, settings: Settings) -> None:
+    async with _connected(settings) as connection:
+        rows = await list_tokens(connection, parse_workspace_id(options.id), limit=MOST_ACTIVE, offset=0)
+    if options.json:
+        tables.print_json(rows)
+    else:
+        tables.console().print(tables.tokens(rows))
+
+
+async def token_revoke(options: Namespace, settings: Settings) -> None:
+    workspace_id, token_id = parse_workspace_id(options.id), parse_workspace_id(options.token_id)
+    async with _connected(settings) as connection:
+        prefix = await revoke_token(connection, workspace_id, token_id)
+    if prefix is None:
+        raise store.Refused("token not found or already revoked")
+    log.info("token.revoked", workspace_id=str(workspace_id), token_prefix=prefix)
+    if options.json:
+        tables.print_json({"status": "revoked", "workspace_id": workspace_id, "id": token_id})
+    else:
+        print(f"revoked {prefix}")  # noqa: T201
+
+
+async def token_reset(options: Namespace, settings: Settings) -> None:
+    """Every token is revoked, and one register passes without, if it comes soon."""
+    workspace_id = parse_workspace_id(options.id)
+    async with _connected(settings) as connection:
+        prefixes = await reset_tokens(connection, workspace_id)
+    for prefix in prefixes:
+        log.info("token.revoked", workspace_id=str(workspace_id), token_prefix=prefix)
+    log.info("token.reset", workspace_id=str(workspace_id))
+    if options.json:
+        tables.print_json(
+            {
+                "status": "reset",
+                "workspace_id": workspace_id,
+                "revoked": len(prefixes),
+                "register_within_s": RESET_LASTS_S,
+            }
+        )
+    else:
+        minutes = RESET_LASTS_S // 60
+        print(f"revoked {len(prefixes)}; one register may come without a token, within {minutes} minutes")  # noqa: T201
 
 
 def _show_one(options: Namespace, row: tables.Row) -> None:

@@ -1,6 +1,7 @@
 -- Three tables are shared with a platform database. Where they exist they stay as they are; where they do
 -- not, this host has no platform server and they are made here. (CREATE TABLE IF NOT EXISTS would demand
--- CREATE on the schema even where the table exists.)
+-- CREATE on the schema even where the table exists.) No foreign keys to workspaces: they would put triggers
+-- on it, and a platform's may be there while another of the three is missing.
 DO $$
 BEGIN
     IF to_regclass('public.workspaces') IS NULL THEN
@@ -31,7 +32,7 @@ BEGIN
     IF to_regclass('public.workspace_auth_tokens') IS NULL THEN
         CREATE TABLE public.workspace_auth_tokens (
             id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-            workspace_id uuid NOT NULL REFERENCES public.workspaces (id),
+            workspace_id uuid NOT NULL,
             token_hash bytea NOT NULL UNIQUE, -- sha256 of the token; the token itself is stored nowhere
             prefix text NOT NULL,
             created_at timestamptz NOT NULL DEFAULT now(),
@@ -43,7 +44,7 @@ BEGIN
 
     IF to_regclass('public.org_plugin_allowlist') IS NULL THEN
         CREATE TABLE public.org_plugin_allowlist (
-            org_id uuid NOT NULL REFERENCES public.workspaces (id),
+            org_id uuid NOT NULL,
             plugin_name text NOT NULL,
             enabled_by text NOT NULL,
             enabled_at timestamptz NOT NULL DEFAULT now(),

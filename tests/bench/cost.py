@@ -1,0 +1,84 @@
+"""What a piece of work costs: wall time, and the CPU time of everyone who takes part in it."""
+
+import asyncio
+import contextlib
+import gc
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import astuple, dataclass
+from typing import Self
+
+from tests.support.remains import descendants
+
+_SETTLE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Milliseconds: on the wall, and of CPU (user and system) of ours, of the engine and of PostgreSQL."""
+
+    wall_ms: float
+    client_ms: float
+    engine_ms: float
+    database_ms: float
+
+    @property
+    def cpu_ms(self) -> float:
+        """Ours and the engine's together; the database's is told apart."""
+        return self.client_ms + self.engine_ms
+
+    def __sub__(self, other: Self) -> Self:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return type(self)(*(round(mine - theirs, 3) for mine, theirs in pairs))
+
+
+class Meter:
+    """Measures work that this process does with an engine and a database, known by their pids."""
+
+    def __init__(self, *, engine_pid: int, database_pid: int) -> None:
+        self._engine_pid = engine_pid
+        self._database_pid = database_pid
+
+    async def cost(self, work: Callable[[], Awaitable[object]]) -> Cost:
+        """What it costs to await `work()` once.
+
+        Nobody pays for another's work: garbage is collected before, and the engine has a moment, before and
+        after, to finish what it does behind its answers.
+        """
+        gc.collect()
+        await asyncio.sleep(_SETTLE_S)
+        engine, database = _clocks(self._engine_pid), _clocks(self._database_pid)
+        client, began = _own_clock(), time.perf_counter()
+        await work()
+        wall, client = time.perf_counter() - began, _own_clock() - client
+        await asyncio.sleep(_SETTLE_S)
+        return Cost(
+            wall_ms=round(wall * 1000, 3),
+            client_ms=round(client * 1000, 3),
+            engine_ms=_since(engine, self._engine_pid),
+            database_ms=_since(database, self._database_pid),
+        )
+
+
+def _own_clock() -> float:
+    """Seconds of CPU of this process and of what it ran to its end."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _clocks(pid: int) -> dict[int, int]:
+    """The CPU clock (nanoseconds) of a process and of each of its descendants.
+
+    /proc/PID/stat counts hundredths of a second, more than a small sweep takes; these clocks are exact.
+    """
+    clocks = {}
+    for each in (pid, *descendants(pid)):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            clocks[each] = time.clock_gettime_ns((~each << 3) | 2)  # clock_getcpuclockid(3) of Linux
+    return clocks
+
+
+def _since(before: dict[int, int], pid: int) -> float:
+    spent = sum(clock - before.get(each, 0) for each, clock in _clocks(pid).items())
+    return round(spent / 1e6, 3)

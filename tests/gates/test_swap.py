@@ -1,0 +1,61 @@
+"""The swap gate: whichever of the three outcomes the shared function has, every consumer follows it.
+
+A consumer is a function that is given a daemon which answers every inspect in one way, and tells by what
+its process did, and by nothing else, which outcome that was.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import pytest
+
+from tests.gates.fleet import add, history, status, sweeping
+from tests.support.daemon import FakeDaemon, State
+from tests.support.wire import Answer
+
+Outcome = Literal["running", "not running", "unknown"]
+
+FORCED: dict[Outcome, Answer] = {
+    "running": Answer(
+        200, {"Id": "a" * 64, "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z"}}
+    ),
+    "not running": Answer(200, {"Id": "a" * 64, "State": {"Status": "exited", "ExitCode": 137}}),
+    "unknown": Answer(500, {"message": "No such container: is what a sick daemon says too"}),
+}
+
+
+async def the_sweeper(daemon: FakeDaemon, database_url: str) -> Outcome:
+    """The list makes a candidate of each of two rows; what becomes of them is the function's alone."""
+    here = await add(database_url, status="online")
+    away = await add(database_url, status="offline")
+    daemon.containers = {f"ws-{here}": State("exited"), f"ws-{away}": State("running")}
+    async with sweeping(database_url, daemon.host) as sweep:
+        await sweep()
+    assert {f"ws-{here}", f"ws-{away}"} == set(daemon.inspects)
+    written = await history(database_url, here), await history(database_url, away)
+    match await status(database_url, here), await status(database_url, away):
+        case "online", "online":
+            assert written == ([], [("online", "running")])
+            return "running"
+        case "offline", "offline":
+            assert written == ([("offline", "exited")], [])
+            return "not running"
+        case seen:
+            assert (seen, written) == (("online", "offline"), ([], []))
+            return "unknown"
+
+
+CONSUMERS: dict[str, Callable[[FakeDaemon, str], Awaitable[Outcome]]] = {"sweeper": the_sweeper}
+"""Every process that decides by a container's state; the api joins here."""
+
+
+@pytest.mark.parametrize("outcome", FORCED)
+@pytest.mark.parametrize("consumer", CONSUMERS.values(), ids=CONSUMERS)
+async def test_every_consumer_follows_the_shared_function(
+    consumer: Callable[[FakeDaemon, str], Awaitable[Outcome]],
+    outcome: Outcome,
+    fake_daemon: FakeDaemon,
+    database_url: str,
+) -> None:
+    fake_daemon.answer("/containers/*/json", FORCED[outcome])
+    assert await consumer(fake_daemon, database_url) == outcome
