@@ -1,6 +1,5 @@
 """Who may call. Strict: a workspace without a token is closed, and what cannot be checked is not let in."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ from api.errors import (
     WorkspaceRemoved,
 )
 from api.store.access import AccessStore, KnownToken
+from api.store.verdicts import Asked, Judgement
 from shared.errors import WorkspaceIdError
 from shared.ids import parse_workspace_id
+from shared.tokens import PREFIX_LENGTH, token_digest
 
 log = structlog.get_logger()
 
@@ -29,7 +30,6 @@ Access = Literal["open", "workspace", "admin", "boot"]
 """Of a route: nobody asked, a token of that workspace or the admin's, the admin's, or the handler decides
 with the id that the body names (register and heartbeat)."""
 
-PREFIX_LENGTH = 8
 Why = Literal["missing", "malformed", "mismatch", "revoked", "removed"]
 
 
@@ -42,9 +42,18 @@ class Caller:
     token_id: UUID | None = None
 
 
-def token_digest(token: str) -> bytes:
-    """What is stored of a token. Comparing digests in an index tells an attacker nothing about the token."""
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request showed to be let in; without a token, `why_none` says why."""
+
+    token: str | None
+    is_admin: bool
+    why_none: Why
+
+    def asked(self, workspace_id: UUID) -> Asked:
+        """The question whether this opens `workspace_id` to its agent."""
+        digest = token_digest(self.token) if self.token and not self.is_admin else None
+        return Asked(workspace_id=workspace_id, digest=digest, is_admin=self.is_admin)
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
@@ -73,7 +82,7 @@ class Gatekeeper:
         """Let the operator in, and nobody else."""
         token = bearer_token(headers)
         if token is None:
-            _reject(AdminRequired(), "missing", None)
+            _reject(AdminRequired(), _why_none(headers), None)
         if not self.is_admin(token):
             _reject(InvalidAdminToken(), "mismatch", token)
         return Caller(is_admin=True)
@@ -86,7 +95,7 @@ class Gatekeeper:
         """
         token = bearer_token(headers)
         if token is None:
-            _reject(MissingToken(), "malformed" if "Authorization" in headers else "missing", None)
+            _reject(MissingToken(), _why_none(headers), None)
         if self.is_admin(token):
             workspace_id = _admins_workspace_id(id_text)
             if not await self._store.exists(workspace_id):
@@ -97,19 +106,50 @@ class Gatekeeper:
             _reject(InvalidToken(), "mismatch", token)
         return self._admit(known, token, tell_removed=tell_removed)
 
-    async def agent(self, headers: Mapping[str, str], workspace_id: UUID, *, demanded: bool) -> Caller | None:
-        """Let an agent in by the id in its body. Without a token it passes only where none is `demanded`."""
+    def credential(self, headers: Mapping[str, str]) -> Credential:
+        """What these headers show; nothing is decided yet."""
         token = bearer_token(headers)
-        if token is None:
-            if not demanded:
-                return None
-            _reject(MissingToken(), "malformed" if "Authorization" in headers else "missing", None)
-        if self.is_admin(token):
-            return Caller(is_admin=True, workspace_id=workspace_id)
-        known = await self._store.token(token_digest(token))
-        if known is None or known.workspace_id != workspace_id:
-            _reject(InvalidToken(), "mismatch", token)
-        return self._admit(known, token, tell_removed=True)
+        return Credential(token, is_admin=self.is_admin(token), why_none=_why_none(headers))
+
+    async def agent(
+        self,
+        credential: Credential,
+        workspace_id: UUID,
+        *,
+        tell_removed: bool = False,
+        opens_reset: bool = False,
+    ) -> Judgement:
+        """Let an agent in by the id in its body: with a token of its own, or without if it never had one.
+
+        `opens_reset`: an agent whose tokens were reset passes too, and must use the reset up.
+        """
+        judgement = await self._store.judge(credential.asked(workspace_id))
+        if not (opens_reset and judgement.reset_open and judgement.verdict in ("missing", "revoked")):
+            self.admit(credential, judgement, workspace_id, tell_removed=tell_removed)
+        return judgement
+
+    def admit(
+        self, credential: Credential, judgement: Judgement, workspace_id: UUID, *, tell_removed: bool
+    ) -> None:
+        """Return if the judgement lets the agent in. Raises WorkspaceNotFound, WorkspaceRemoved, a 401."""
+        match judgement.verdict:
+            case "admitted":
+                if judgement.token_id is not None:
+                    self._used.add(judgement.token_id)
+            case "unknown":
+                raise WorkspaceNotFound
+            case "removed" if tell_removed:
+                raise _removed(workspace_id)
+            case "missing":
+                self.refuse(credential)
+            case "removed" | "revoked" | "mismatch" as why:
+                self.refuse(credential, why)
+
+    def refuse(self, credential: Credential, why: Why = "mismatch") -> NoReturn:
+        """Say 401 to what was shown; `why` is for the log, where a token was shown at all."""
+        if credential.token is None:
+            _reject(MissingToken(), credential.why_none, None)
+        _reject(InvalidToken(), why, credential.token)
 
     async def write_uses(self) -> None:
         """Write when the tokens seen since the last call were used; now and then, not at each request."""
@@ -120,7 +160,7 @@ class Gatekeeper:
     def _admit(self, known: KnownToken, token: str, *, tell_removed: bool) -> Caller:
         if known.workspace_removed:
             if tell_removed:
-                raise WorkspaceRemoved(workspace_id=str(known.workspace_id), deleted=True, status="removed")
+                raise _removed(known.workspace_id)
             _reject(InvalidToken(), "removed", token)
         if known.revoked:
             _reject(InvalidToken(), "revoked", token)
@@ -133,6 +173,14 @@ def _admins_workspace_id(text: str) -> UUID:
         return parse_workspace_id(text)
     except WorkspaceIdError as exc:
         raise InvalidWorkspaceId from exc
+
+
+def _removed(workspace_id: UUID) -> WorkspaceRemoved:
+    return WorkspaceRemoved(workspace_id=str(workspace_id), deleted=True, status="removed")
+
+
+def _why_none(headers: Mapping[str, str]) -> Why:
+    return "malformed" if "Authorization" in headers else "missing"
 
 
 def _reject(error: Unauthorized, why: Why, token: str | None) -> NoReturn:

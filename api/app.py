@@ -1,24 +1,40 @@
 """The api, wired in one place: what it is made of, its routes, how it starts and drains."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 
 from api.access import Gatekeeper
+from api.downloads import ArchiveCache
 from api.handlers.agents import AgentHandlers
+from api.handlers.allowlists import AllowlistHandlers
+from api.handlers.downloads import DownloadHandlers
+from api.handlers.plugins import PluginHandlers
 from api.handlers.process import ProcessHandlers
+from api.handlers.tokens import TokenHandlers
 from api.handlers.workspaces import WorkspaceHandlers
 from api.heartbeats import HeartbeatWriter
 from api.limits import ClientAddress, RateLimit
 from api.middleware import answers, common_headers, cross_origin, gates
+from api.plugins.install import Fetcher, Installer
+from api.plugins.listing import Installed
+from api.plugins.uninstall import Uninstaller
 from api.presence import Presence
 from api.routes import Route, RouteTable
+from api.server import Runner
+from api.sources import Limits, Sources
 from api.store.access import AccessStore
 from api.store.agents import AgentStore
+from api.store.plugins import PluginStore
 from api.store.presence import PresenceStore
+from api.store.tokens import TokenStore
 from api.store.workspaces import WorkspaceStore
+from api.target import Targets
+from api.turns import Turns
 from shared import systemd
 from shared.database import Database
 from shared.engine import Engine
@@ -34,40 +50,56 @@ CONNECTIONS = 10
 @asynccontextmanager
 async def application(settings: Settings) -> AsyncIterator[tuple[web.Application, Presence]]:
     """The application and what renews its presence; what they need is open while the context is."""
+    sources = Sources.load(settings)
+    staging = settings.healthsweep_home / "staging"
+    prepare_directories(settings, staging)
     async with (
         Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
         Database(
             settings.required_database_url(), application="healthsweep-api", connections=CONNECTIONS
         ) as database,
-        HeartbeatWriter(database) as heartbeats,
+        HeartbeatWriter(database, unswept_runtimes=settings.unswept_runtimes) as heartbeats,
+        Turns() as turns,
     ):
         access = AccessStore(database)
         gatekeeper = Gatekeeper(access, admin_token=settings.admin_token)
         presence = PresenceStore(database)
-        process = ProcessHandlers(engine=engine, store=presence)
-        agents = AgentHandlers(
-            gatekeeper=gatekeeper, store=AgentStore(database), heartbeats=heartbeats, settings=settings
+        plugins = PluginStore(database)
+        targets = Targets(engine=engine, store=access, external_runtimes=settings.external_runtimes)
+        fetcher = Fetcher(sources=sources, limits=Limits.of(settings), directory=staging)
+        cache = ArchiveCache(
+            fetcher=fetcher,
+            sources=sources,
+            directory=settings.healthsweep_home / "cache",
+            max_bytes=settings.cache_max_bytes,
         )
-        workspaces = WorkspaceHandlers(store=WorkspaceStore(database), settings=settings)
-        routes = RouteTable(
-            [
-                Route("GET", "/health", "open", process.health, limited=False, quiet=True),
-                Route("GET", "/ready", "open", process.ready, limited=False, quiet=True),
-                Route("GET", "/metrics", "open", process.metrics, limited=False, quiet=True),
-                Route("GET", "/openapi.yaml", "open", process.openapi),
-                Route("POST", "/registry/register", "boot", agents.register),
-                Route("POST", "/registry/heartbeat", "boot", agents.heartbeat, limited=False, quiet=True),
-                Route("POST", "/registry/update-card", "boot", agents.update_card),
-                Route("GET", "/workspaces/{id}/state", "workspace", agents.state, tells_removed=True),
-                Route("GET", "/workspaces", "admin", workspaces.list_all),
-                Route("POST", "/workspaces", "admin", workspaces.create),
-                Route("GET", "/workspaces/{id}", "workspace", workspaces.show),
-                Route("DELETE", "/workspaces/{id}", "admin", workspaces.remove),
-                Route("GET", "/workspaces/{id}/history", "workspace", workspaces.history),
-                Route("GET", "/workspaces/{id}/tokens", "workspace", workspaces.list_tokens),
-                Route("POST", "/workspaces/{id}/tokens", "workspace", workspaces.issue_token),
-                Route("DELETE", "/workspaces/{id}/tokens/{token_id}", "workspace", workspaces.revoke_token),
-            ]
+        cache.clear()
+        routes = route_table(
+            process=ProcessHandlers(engine=engine, store=presence),
+            plugins=PluginHandlers(
+                sources=sources,
+                targets=targets,
+                turns=turns,
+                store=plugins,
+                installer=Installer(
+                    fetcher=fetcher, targets=targets, tools=engine, turns=turns, store=plugins
+                ),
+                uninstaller=Uninstaller(
+                    targets=targets, tools=engine, turns=turns, store=plugins, directory=staging
+                ),
+                installed=Installed(targets=targets, tools=engine, turns=turns),
+                settings=settings,
+            ),
+            downloads=DownloadHandlers(sources=sources, targets=targets, store=plugins, cache=cache),
+            allowlists=AllowlistHandlers(store=plugins),
+            agents=AgentHandlers(
+                gatekeeper=gatekeeper,
+                store=AgentStore(database, unswept_runtimes=settings.unswept_runtimes),
+                heartbeats=heartbeats,
+                settings=settings,
+            ),
+            workspaces=WorkspaceHandlers(store=WorkspaceStore(database), settings=settings),
+            tokens=TokenHandlers(store=TokenStore(database)),
         )
         app = web.Application(
             client_max_size=MAX_BODY_BYTES,
@@ -87,6 +119,59 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         yield app, Presence(database=database, store=presence, gatekeeper=gatekeeper)
 
 
+def route_table(
+    *,
+    process: ProcessHandlers,
+    plugins: PluginHandlers,
+    downloads: DownloadHandlers,
+    allowlists: AllowlistHandlers,
+    agents: AgentHandlers,
+    workspaces: WorkspaceHandlers,
+    tokens: TokenHandlers,
+) -> RouteTable:
+    """Every route of the api."""
+    return RouteTable(
+        [
+            Route("GET", "/health", "open", process.health, limited=False, quiet=True),
+            Route("GET", "/ready", "open", process.ready, limited=False, quiet=True),
+            Route("GET", "/metrics", "open", process.metrics, limited=False, quiet=True),
+            Route("GET", "/openapi.yaml", "open", process.openapi),
+            Route("GET", "/plugins", "open", plugins.registry),
+            Route("GET", "/plugins/sources", "open", plugins.sources),
+            Route("GET", "/workspaces/{id}/plugins", "workspace", plugins.list_installed),
+            Route("POST", "/workspaces/{id}/plugins", "workspace", plugins.install),
+            Route("GET", "/workspaces/{id}/plugins/available", "workspace", plugins.available),
+            Route("GET", "/workspaces/{id}/plugins/compatibility", "workspace", plugins.compatibility),
+            Route("DELETE", "/workspaces/{id}/plugins/{name}", "workspace", plugins.uninstall),
+            Route("GET", "/workspaces/{id}/plugins/{name}/download", "workspace", downloads.download),
+            Route("GET", "/orgs/{id}/plugins/allowlist", "admin", allowlists.read),
+            Route("PUT", "/orgs/{id}/plugins/allowlist", "admin", allowlists.replace),
+            Route("POST", "/registry/register", "boot", agents.register),
+            Route("POST", "/registry/heartbeat", "boot", agents.heartbeat, limited=False, quiet=True),
+            Route("POST", "/registry/update-card", "boot", agents.update_card),
+            Route("GET", "/workspaces", "admin", workspaces.list_all),
+            Route("POST", "/workspaces", "admin", workspaces.create),
+            Route("GET", "/workspaces/{id}", "workspace", workspaces.show),
+            Route("DELETE", "/workspaces/{id}", "admin", workspaces.remove),
+            Route("GET", "/workspaces/{id}/state", "workspace", agents.state, tells_removed=True),
+            Route("GET", "/workspaces/{id}/history", "workspace", workspaces.history),
+            Route("GET", "/workspaces/{id}/tokens", "workspace", tokens.list_live),
+            Route("POST", "/workspaces/{id}/tokens", "workspace", tokens.issue),
+            Route("DELETE", "/workspaces/{id}/tokens/{token_id}", "workspace", tokens.revoke),
+        ]
+    )
+
+
+def prepare_directories(settings: Settings, staging: Path) -> None:
+    """Make what is missing, and drop what a killed process left half-fetched. Raises SettingsError."""
+    try:
+        settings.plugins_dir.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True, mode=0o700)
+    except OSError as exc:
+        raise SettingsError("HEALTHSWEEP_HOME", f"cannot be written to: {exc.strerror}") from exc
+
+
 async def serve(settings: Settings) -> None:
     """Serve until cancelled; then stop accepting, let requests in flight end, and leave.
 
@@ -95,7 +180,14 @@ async def serve(settings: Settings) -> None:
     """
     async with application(settings) as (app, presence):
         # A handler is not cancelled when its client hangs up: an install ends or rolls back.
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=DRAIN_S)
+        # Nobody sends compressed bodies, and so nobody can send a bomb.
+        runner = Runner(
+            app,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            auto_decompress=False,
+            shutdown_timeout=DRAIN_S,
+        )
         await runner.setup()
         try:
             try:

@@ -82,6 +82,15 @@ class NameMismatch(InvalidRequest):
     message = "the source resolves to a plugin of another name"
 
 
+class InvalidAgentUrl(InvalidRequest):
+    code = "invalid_agent_url"
+
+
+class ParentNotFound(InvalidRequest):
+    code = "parent_not_found"
+    message = "parent_id must name an existing workspace"
+
+
 class Unauthorized(ApiError):
     status = 401
     code = "unauthorized"
@@ -151,9 +160,20 @@ class MethodNotAllowed(ApiError):
 
 
 class ConfirmationRequired(ApiError):
+    """`children` are those that would be removed with it."""
+
     status = 409
     code = "confirmation_required"
     message = "this workspace has children: repeat with ?confirm=true to remove them too"
+
+    def __init__(self, children: list[dict[str, object]]) -> None:
+        super().__init__()
+        self.keys = {
+            "status": self.code,
+            "message": self.message,
+            "children": children,
+            "children_count": len(children),
+        }
 
 
 class BodyTooLarge(ApiError):

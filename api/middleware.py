@@ -5,10 +5,13 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
+from uuid import UUID
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from structlog.contextvars import bound_contextvars
 
 from api.access import Caller, Gatekeeper
@@ -16,6 +19,7 @@ from api.errors import (
     ApiError,
     BodyTooLarge,
     InternalError,
+    InvalidBody,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -26,26 +30,30 @@ from api.limits import Allowance, ClientAddress, RateLimit
 from api.routes import Handler, Route, RouteTable
 from shared import metrics
 from shared.errors import DatabaseUnavailable
+from shared.moments import rfc3339
 
 log = structlog.get_logger()
-
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 CALLER = web.RequestKey("caller", Caller)
 _REQUEST_ID = web.RequestKey("request_id", str)
 _ALLOWANCE = web.RequestKey("allowance", Allowance)
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _EXPOSED = "X-Request-Id, X-Container-State, X-Plugin-Name, X-Plugin-Source, ETag, Retry-After"
 
 
 def json_response(value: object, *, status: int = HTTPStatus.OK) -> web.Response:
-    """`value` as JSON in UTF-8."""
+    """`value` as JSON in UTF-8; moments as RFC 3339."""
     return web.Response(
-        text=json.dumps(value, ensure_ascii=False, default=str),
+        text=json.dumps(value, ensure_ascii=False, default=_plain),
         status=status,
         content_type="application/json",
     )
+
+
+def _plain(value: object) -> str:
+    return rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
 def answers(routes: RouteTable) -> Middleware:
@@ -53,9 +61,7 @@ def answers(routes: RouteTable) -> Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked = request.headers.get("X-Request-Id", "")
-        request_id = asked if _ACCEPTABLE_ID.fullmatch(asked) else secrets.token_hex(8)
-        request[_REQUEST_ID] = request_id
+        request_id = _identify(request)
         route = routes.find(request)
         started = time.perf_counter()
         with bound_contextvars(request_id=request_id):
@@ -66,18 +72,44 @@ def answers(routes: RouteTable) -> Middleware:
                 error = _as_api_error(exc)
                 if isinstance(error, InternalError):
                     log.exception("request.failed")
+                response = _error_response(error, request_id)
                 if isinstance(exc, web.HTTPMethodNotAllowed):
-                    allow = {"Allow": ", ".join(sorted(exc.allowed_methods))}
-                else:
-                    allow = {}
-                body = {"error": error.message, "code": error.code, "request_id": request_id, **error.keys}
-                response = json_response(body, status=error.status)
-                response.headers.update(error.headers | allow)
+                    response.headers["Allow"] = ", ".join(sorted(exc.allowed_methods))
                 code = error.code
-            _account(request, route, response.status, code, time.perf_counter() - started)
+            workspace_id = request.match_info.get("id")
+            seconds = time.perf_counter() - started
+            _account(request, route, response.status, code, seconds=seconds, workspace_id=workspace_id)
+        if code is not None and request.writer.output_size:
+            raise ConnectionError("an answer has begun: only its end can say that it failed")
         return response
 
     return answer
+
+
+def refusal(request: web.BaseRequest, error: ApiError, exc: BaseException | None = None) -> web.Response:
+    """The answer to what no middleware sees, as they would give it; the connection ends with it."""
+    request_id = _identify(request)
+    with bound_contextvars(request_id=request_id):
+        if isinstance(error, InternalError):
+            log.error("request.failed", exc_info=exc)
+        _account(request, None, error.status, error.code, seconds=0.0, workspace_id=None)
+    response = _error_response(error, request_id)
+    response.headers.update({"X-Request-Id": request_id, **_ALWAYS})
+    response.force_close()
+    return response
+
+
+def _identify(request: web.BaseRequest) -> str:
+    asked = request.headers.get("X-Request-Id", "")
+    request[_REQUEST_ID] = asked if _ACCEPTABLE_ID.fullmatch(asked) else secrets.token_hex(8)
+    return request[_REQUEST_ID]
+
+
+def _error_response(error: ApiError, request_id: str) -> web.Response:
+    body = {"error": error.message, "code": error.code, "request_id": request_id, **error.keys}
+    response = json_response(body, status=error.status)
+    response.headers.update(error.headers)
+    return response
 
 
 def _as_api_error(exc: Exception) -> ApiError:  # noqa: PLR0911 - a table
@@ -92,6 +124,8 @@ def _as_api_error(exc: Exception) -> ApiError:  # noqa: PLR0911 - a table
             return MethodNotAllowed()
         case web.HTTPRequestEntityTooLarge():
             return BodyTooLarge()
+        case web.RequestPayloadError() | ConnectionResetError():
+            return InvalidBody("the request's body is malformed or not complete")
         case web.HTTPException() if exc.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return InvalidRequest()
         case _:
@@ -99,7 +133,13 @@ def _as_api_error(exc: Exception) -> ApiError:  # noqa: PLR0911 - a table
 
 
 def _account(
-    request: web.Request, route: Route | None, status: int, code: str | None, seconds: float
+    request: web.BaseRequest,
+    route: Route | None,
+    status: int,
+    code: str | None,
+    *,
+    seconds: float,
+    workspace_id: str | None,
 ) -> None:
     pattern = route.path if route else "unknown"
     metrics.REQUESTS.labels(request.method, pattern, str(status)).inc()
@@ -112,7 +152,7 @@ def _account(
         "status": status,
         "code": code,
         "duration_ms": round(seconds * 1000, 1),
-        "workspace_id": request.match_info.get("id"),
+        "workspace_id": workspace_id,
     }
     keys = {key: value for key, value in keys.items() if value is not None}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -190,8 +230,8 @@ def common_headers(origins: frozenset[str]) -> Callable[[web.Request, web.Stream
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
         headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers.setdefault("Cache-Control", "no-store")
+        for name, value in _ALWAYS.items():
+            headers.setdefault(name, value)
         if (allowance := request.get(_ALLOWANCE)) is not None:
             headers["X-RateLimit-Limit"] = str(allowance.limit)
             headers["X-RateLimit-Remaining"] = str(allowance.remaining)
@@ -205,3 +245,16 @@ def common_headers(origins: frozenset[str]) -> Callable[[web.Request, web.Stream
             headers["Access-Control-Expose-Headers"] = _EXPOSED
 
     return add
+
+
+def request_id_of(request: web.Request) -> str:
+    """The id that the request's log lines and its answer carry."""
+    return request[_REQUEST_ID]
+
+
+def workspace_of(request: web.Request) -> UUID:
+    """The workspace of the path, which the caller was let in for."""
+    workspace_id = request[CALLER].workspace_id
+    if workspace_id is None:
+        raise InvalidRequest
+    return workspace_id

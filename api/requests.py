@@ -5,9 +5,13 @@ Nothing here knows a web.Request; handlers read the bytes and hand them in.
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from api.errors import InvalidBody
+from api.errors import InvalidBody, InvalidPluginName, InvalidRequest, SourceRequired
+from api.names import PLUGIN_NAME_RULE, is_plugin_name
+
+_HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """The escape for NUL: `\\u0000` after an even number of backslashes."""
@@ -23,7 +27,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         if _NUL.search(raw):
             raise InvalidBody
         value = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as exc:
         raise InvalidBody from exc
     if not isinstance(value, dict):
@@ -40,3 +44,63 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest:
+    """The body of an install."""
+
+    source: str
+    sha256: str | None
+    restart: bool
+
+
+def parse_install(raw: bytes) -> InstallRequest:
+    """The install that `raw` asks for; unknown keys are ignored. Raises InvalidBody, SourceRequired."""
+    body = parse_object(raw)
+    source, sha256, restart = body.get("source"), body.get("sha256"), body.get("restart", True)
+    if not isinstance(source, str | None) or not isinstance(restart, bool):
+        raise InvalidBody
+    if not isinstance(sha256, str | None) or (sha256 and not _HEX_SHA256.fullmatch(sha256)):
+        raise InvalidBody(detail="sha256 is 64 hexadecimal digits")
+    if not source or not source.strip():
+        raise SourceRequired
+    return InstallRequest(source.strip(), sha256.lower() if sha256 else None, restart)
+
+
+def parse_flag(text: str | None, *, name: str, default: bool) -> bool:
+    """A query parameter that is true or false. Raises InvalidRequest."""
+    match text:
+        case None | "":
+            return default
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+        case _:
+            raise InvalidRequest(f"{name} must be true or false")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowlistRequest:
+    """The body that replaces an allowlist."""
+
+    plugins: list[str]
+    enabled_by: str
+
+
+def parse_allowlist(raw: bytes) -> AllowlistRequest:
+    """The allowlist that `raw` asks for, without duplicates. Raises InvalidRequest, InvalidPluginName."""
+    body = parse_object(raw)
+    names, enabled_by = body.get("plugins"), body.get("enabled_by")
+    if not isinstance(names, list | None) or not all(isinstance(name, str) for name in names or ()):
+        raise InvalidBody
+    if not isinstance(enabled_by, str) or not enabled_by.strip():
+        raise InvalidRequest("enabled_by is required")
+    for name in names or ():
+        if not is_plugin_name(name):
+            raise InvalidPluginName(
+                plugin_name=name[:128],
+                detail=PLUGIN_NAME_RULE,
+            )
+    return AllowlistRequest(sorted(set(names or ())), enabled_by.strip()[:256])

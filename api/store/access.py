@@ -6,8 +6,10 @@ from uuid import UUID
 
 import asyncpg
 
+from api.store.verdicts import JOINS, VERDICT, Asked, Judgement
 from shared.database import Database
 from shared.errors import DatabaseUnavailable
+from shared.tokens import RESET_LASTS_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class AccessStore:
             row = await connection.fetchrow(_KNOWN, digest)
         return KnownToken(**row) if row else None
 
+    async def judge(self, asked: Asked) -> Judgement:
+        """Whether an agent may act for the workspace that its body names. One query, too."""
+        async with self._database.connection() as connection:
+            (row,) = await connection.fetch(
+                _JUDGE, asked.workspace_id, asked.digest, asked.is_admin, RESET_LASTS_S
+            )
+        return Judgement(**row)
+
     async def exists(self, workspace_id: UUID) -> bool:
         """Whether there is such a workspace, and it is not removed."""
         async with self._database.connection() as connection:
@@ -52,8 +62,8 @@ class AccessStore:
         async with self._database.connection() as connection:
             others = await connection.fetchval(
                 _SHARING,
-                UUID(f"{prefix}0-0000-000000000000"),
-                UUID(f"{prefix}f-ffff-ffffffffffff"),
+                UUID(f"{prefix}0-0000-0000-000000000000"),
+                UUID(f"{prefix}f-ffff-ffff-ffffffffffff"),
                 workspace_id,
             )
         return not others
@@ -74,6 +84,17 @@ FROM public.workspace_auth_tokens AS token
 JOIN public.workspaces AS workspace ON workspace.id = token.workspace_id
 WHERE token.token_hash = $1
 """
+_JUDGE = f"""
+SELECT
+    {VERDICT} AS verdict,
+    token.id AS token_id,
+    EXISTS (
+        SELECT FROM healthsweep.token_resets AS reset
+        WHERE reset.workspace_id = asked.id AND reset.at > now() - make_interval(secs => $4)
+    ) AS reset_open
+FROM (VALUES ($1::uuid, $2::bytea, $3::boolean)) AS asked (id, digest, is_admin)
+{JOINS}
+"""  # noqa: S608 - the parts are constants
 _EXISTS = "SELECT true FROM public.workspaces WHERE id = $1 AND status::text <> 'removed'"
 _RUNTIME = "SELECT runtime FROM public.workspaces WHERE id = $1"
 # The ids that share 12 characters are a range of the primary key.

@@ -1,0 +1,114 @@
+"""Downloads: archives sent from disk, resumable, and recorded once they have been."""
+
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+
+from api.access import Caller
+from api.downloads import Archive, ArchiveCache
+from api.errors import NameMismatch, NotInAllowlist
+from api.middleware import CALLER, workspace_of
+from api.names import parse_plugin_name
+from api.sources import Resolved, Sources
+from api.store.plugins import PluginStore
+from api.target import Targets
+from shared.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+
+class DownloadHandlers:
+    """Sends plugins to agents that pull them."""
+
+    def __init__(
+        self, *, sources: Sources, targets: Targets, store: PluginStore, cache: ArchiveCache
+    ) -> None:
+        self._sources = sources
+        self._targets = targets
+        self._store = store
+        self._cache = cache
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """The plugin as a .tar.gz, whole or a range of it; 304 to whoever has it."""
+        workspace_id = workspace_of(request)
+        name = parse_plugin_name(request.match_info["name"])
+        resolved = self._sources.resolve(request.query.get("source", "").strip() or name)
+        if resolved.name != name:
+            raise NameMismatch(resolved_name=resolved.name, requested_name=name)
+        self._sources.require_pinned(resolved)
+        if not await self._store.is_allowed(workspace_id, name):
+            raise NotInAllowlist(f'plugin "{name}" is not in the org allowlist')
+        archive = await self._cache.archive(resolved)
+        response, sent = await _send(request, archive, resolved)
+        if sent and request.method == "GET":
+            await self._record(request[CALLER], resolved, archive)
+        return response
+
+    async def _record(self, caller: Caller, resolved: Resolved, archive: Archive) -> None:
+        """Note the pull of an external workspace; it has the plugin, whether or not that can be noted."""
+        workspace_id = caller.workspace_id
+        if workspace_id is None or not self._targets.is_external(await self._targets.runtime(workspace_id)):
+            return
+        keys = {"workspace_id": str(workspace_id), "plugin": resolved.name}
+        try:
+            await self._store.record_pull(
+                workspace_id,
+                name=resolved.name,
+                source=resolved.source,
+                digest=archive.plugin_digest,
+                size_bytes=archive.size_bytes,
+            )
+        except DatabaseUnavailable:
+            log.warning("plugin.record_failed", step="pull", code="platform_unavailable", **keys)
+            return
+        log.info(
+            "plugin.pulled",
+            source=resolved.source,
+            digest=archive.plugin_digest,
+            size_bytes=archive.size_bytes,
+            **keys,
+        )
+
+
+async def _send(
+    request: web.Request, archive: Archive, resolved: Resolved
+) -> tuple[web.StreamResponse, bool]:
+    """Answer with the file, by sendfile; the response, and whether bytes were sent to the last one."""
+    headers = {
+        "ETag": f'"{archive.etag}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # keep it, but ask whether it is still the same
+        "Content-Type": "application/gzip",
+        "Content-Disposition": f'attachment; filename="{resolved.name}.tar.gz"',
+        "X-Plugin-Name": resolved.name,
+        "X-Plugin-Source": resolved.source,
+    }
+    if any(tag.value in ("*", archive.etag) for tag in request.if_none_match or ()):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers), False
+    size = archive.size_bytes
+    start, end, status = 0, size, HTTPStatus.OK
+    # A range of another version would be spliced into the client's copy: it gets the whole of this one.
+    if "Range" in request.headers and request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]:
+        with suppress(ValueError):  # what is no single range is served whole, as RFC 9110 allows
+            start, end, _ = request.http_range.indices(size)
+            status = HTTPStatus.PARTIAL_CONTENT
+    if start >= end:
+        headers["Content-Range"] = f"bytes */{size}"
+        return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers), False
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = end - start
+    with archive.path.open("rb") as file:
+        await response.prepare(request)
+        if request.method == "HEAD" or request.transport is None:
+            return response, False
+        try:
+            await asyncio.get_running_loop().sendfile(request.transport, file, start, end - start)
+            await response.write_eof()
+        except ConnectionError:
+            return response, False  # the client has gone: it may resume
+    return response, True

@@ -1,0 +1,1 @@
+"""Plugins inside a workspace's container: put in, listed, taken out."""

@@ -1,0 +1,144 @@
+"""What can be done to the plugins of one running container, by something that cannot ask for its state."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from api.errors import CopyFailed, InvalidPluginName, LacksShell, NotWritable
+from api.names import is_plugin_name
+from api.plugins import scripts
+from shared.engine import Executed
+from shared.running import Running
+
+SCRIPT_S = 60.0
+UPLOAD_S = 300.0
+RESTART_S = 120.0
+_MAX_OUTPUT = 64 * 2**20
+_FRAME = re.compile(rb"(?:plugin|file) (\d+) (\d+)\n")
+
+
+class Tools(Protocol):
+    """What of the engine is needed: it copies, runs and restarts."""
+
+    async def execute(
+        self, container_id: str, arguments: Sequence[str], *, seconds: float, max_output: int
+    ) -> Executed: ...
+    async def upload(self, container_id: str, directory: str, archive: Path, *, seconds: float) -> None: ...
+    async def restart(self, container_id: str, *, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPlugin:
+    """A plugin's directory in the container, and the bytes of its manifest, at most 64 KiB."""
+
+    name: str
+    manifest: bytes
+
+
+class PluginContainer:
+    """The plugins of one container, by its id. Methods raise EngineError, ContainerMissing and CopyFailed."""
+
+    def __init__(self, tools: Tools, container: Running) -> None:
+        self._tools = tools
+        self._id = container.container_id
+
+    async def put(self, name: str, archive: Path) -> bytes:
+        """Make the content of the uncompressed tar `archive` the live tree of `name`; its manifest read back.
+
+        Killed at any point the old tree or the new one is live, or, between two renames, neither, and the
+        next request puts the old one back.
+        """
+        staging = await self.stage(name, archive)
+        return await self._run(scripts.SWAP, name, staging)
+
+    async def stage(self, name: str, archive: Path) -> str:
+        """Unpack `archive` in a fresh staging directory; its name."""
+        staging = f"{name}.{secrets.token_hex(6)}"
+        await self._run(scripts.PREPARE, name, name.lower(), staging)
+        await self._tools.upload(self._id, f"/configs/plugins/.staging/{staging}", archive, seconds=UPLOAD_S)
+        return staging
+
+    async def plugins(self) -> list[InstalledPlugin] | None:
+        """What is installed, in one exec; None when a swap was broken off, and `clean` must come first."""
+        ended = await self._execute(scripts.LIST)
+        if ended.exit_code == scripts.CHANGED_MEANWHILE:
+            return None
+        return [
+            InstalledPlugin(name, content)
+            for name, content in _frames(self._checked(ended))
+            if is_plugin_name(name)
+        ]
+
+    async def read(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """The contents of those of `paths` that are regular files of at most 1 MiB."""
+        if not paths:
+            return {}
+        return {
+            paths[int(number)]: content for number, content in _frames(await self._run(scripts.READ, *paths))
+        }
+
+    async def replace_claude_md(self, staging: str) -> bool:
+        """Make the staged `after` the content of CLAUDE.md; False if it no longer equals `before`."""
+        ended = await self._execute(scripts.EDIT, staging)
+        if ended.exit_code == scripts.CHANGED_MEANWHILE:
+            return False
+        self._checked(ended)
+        return True
+
+    async def remove(self, name: str, skills: Sequence[str]) -> bool:
+        """Remove the skills and the tree; False if it was not installed."""
+        ended = await self._execute(scripts.REMOVE, name, *skills)
+        if ended.exit_code == scripts.NOT_INSTALLED:
+            return False
+        self._checked(ended)
+        return True
+
+    async def clean(self) -> None:
+        """Finish what an earlier request could not, and drop its traces."""
+        await self._run(scripts.CLEAN)
+
+    async def restart(self) -> None:
+        """Restart the container."""
+        await self._tools.restart(self._id, seconds=RESTART_S)
+
+    async def _run(self, script: str, *arguments: str) -> bytes:
+        return self._checked(await self._execute(script, *arguments))
+
+    async def _execute(self, script: str, *arguments: str) -> Executed:
+        return await self._tools.execute(
+            self._id, scripts.shell(script, *arguments), seconds=SCRIPT_S, max_output=_MAX_OUTPUT
+        )
+
+    def _checked(self, ended: Executed) -> bytes:
+        if ended.exit_code == 0:
+            return ended.output
+        return _refuse(ended.exit_code)
+
+
+def _refuse(exit_code: int) -> NoReturn:
+    if exit_code in scripts.MISSING_PROGRAM:
+        raise LacksShell
+    if exit_code == scripts.NOT_WRITABLE:
+        raise NotWritable
+    if exit_code == scripts.NAME_DIFFERS_IN_CASE:
+        raise InvalidPluginName(detail="a plugin is installed whose name differs only by case")
+    raise CopyFailed
+
+
+def _frames(output: bytes) -> list[tuple[str, bytes]]:
+    """The pairs in the scripts' framed output. Raises CopyFailed when a file changed under its frame."""
+    frames = []
+    position = 0
+    while position < len(output):
+        if (head := _FRAME.match(output, position)) is None:
+            raise CopyFailed
+        middle = head.end() + int(head[1])
+        position = middle + int(head[2])
+        if position > len(output):
+            raise CopyFailed
+        name = output[head.end() : middle].decode(errors="replace")
+        frames.append((name, output[middle:position]))
+    return frames

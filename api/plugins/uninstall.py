@@ -1,0 +1,140 @@
+"""Taking a plugin out of a container: its text in CLAUDE.md, its skills, and last its tree."""
+
+import asyncio
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import structlog
+
+from api.errors import CopyFailed, PluginNotInstalled, RemoveFailed
+from api.manifests import read_manifest
+from api.plugins.claude_md import block_files, without_blocks
+from api.plugins.container import InstalledPlugin, PluginContainer, Tools
+from api.plugins.install import honest, restarting
+from api.store.plugins import PluginStore
+from api.target import Guarded, Targets
+from api.turns import Turns
+from shared.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+_CLAUDE_MD = "/configs/CLAUDE.md"
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What is to be taken out of where."""
+
+    workspace_id: UUID
+    plugin: str
+    restart: bool
+
+
+class Uninstaller:
+    """Uninstalls from running containers."""
+
+    def __init__(
+        self, *, targets: Targets, tools: Tools, turns: Turns, store: PluginStore, directory: Path
+    ) -> None:
+        self._targets = targets
+        self._tools = tools
+        self._turns = turns
+        self._store = store
+        self._directory = directory
+
+    async def uninstall(self, removal: Removal, guarded: Guarded) -> None:
+        """Remove the plugin. A repeated call finishes what an earlier one could not.
+
+        Raises PluginNotInstalled, RemoveFailed, and what Targets.container raises.
+        """
+        started = time.perf_counter()
+        workspace_id = removal.workspace_id
+        async with self._turns.turn(workspace_id) as turn:
+            container = await self._targets.container(workspace_id, guarded)
+            plugins = PluginContainer(self._tools, container)
+            try:
+                async with honest(self._targets, workspace_id, guarded, otherwise=RemoveFailed()):
+                    await self._remove(plugins, removal.plugin)
+            except CopyFailed as exc:
+                raise RemoveFailed from exc
+            if removal.restart:
+                turn.restart_with(restarting(plugins, workspace_id))
+        await self._forget(removal)
+        log.info(
+            "plugin.uninstalled",
+            workspace_id=str(workspace_id),
+            plugin=removal.plugin,
+            duration_ms=round((time.perf_counter() - started) * 1000),
+            restarting=removal.restart,
+        )
+
+    async def _remove(self, plugins: PluginContainer, name: str) -> None:
+        await plugins.clean()
+        installed = {plugin.name: plugin for plugin in await plugins.plugins() or ()}
+        if name not in installed:
+            raise PluginNotInstalled
+        for _ in range(_TRIES):
+            if await self._edit_claude_md(plugins, name):
+                break
+        else:
+            raise RemoveFailed
+        if not await plugins.remove(name, _own_skills(installed, name)):
+            raise PluginNotInstalled
+
+    async def _edit_claude_md(self, plugins: PluginContainer, name: str) -> bool:
+        """Take the plugin's blocks out; False if somebody else wrote CLAUDE.md at the same moment."""
+        before = (await plugins.read([_CLAUDE_MD])).get(_CLAUDE_MD, b"")
+        text = before.decode(errors="surrogateescape")
+        blocks = block_files(text, name)
+        if not blocks:
+            return True
+        paths = {file: f"/configs/plugins/{name}/{file}" for file in blocks.values()}
+        installed = await plugins.read(list(paths.values()))
+        after = without_blocks(
+            text,
+            {
+                marker: content.decode(errors="surrogateescape") if content is not None else None
+                for marker, file in blocks.items()
+                for content in [installed.get(paths[file])]
+            },
+        ).encode(errors="surrogateescape")
+        with TemporaryDirectory(dir=self._directory, prefix=f"{name}.") as directory:
+            archive = Path(directory) / "claude.tar"
+            await asyncio.to_thread(_pack, archive, {"before": before, "after": after})
+            return await plugins.replace_claude_md(await plugins.stage(name, archive))
+
+    async def _forget(self, removal: Removal) -> None:
+        try:
+            await self._store.forget(removal.workspace_id, removal.plugin)
+        except DatabaseUnavailable:
+            log.warning(
+                "plugin.record_failed",
+                workspace_id=str(removal.workspace_id),
+                plugin=removal.plugin,
+                step="forget",
+                code="platform_unavailable",
+            )
+
+
+def _own_skills(installed: Mapping[str, InstalledPlugin], name: str) -> list[str]:
+    """The skills that this plugin names and no other does; names that are none could reach anywhere."""
+    skills = {
+        plugin: set(read_manifest(found.manifest).valid_skills()) for plugin, found in installed.items()
+    }
+    others = set().union(*(theirs for plugin, theirs in skills.items() if plugin != name))
+    return sorted(skills[name] - others)
+
+
+def _pack(archive: Path, files: Mapping[str, bytes]) -> None:
+    with tarfile.open(archive, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(content), 0o600, 1000, 1000
+            tar.addfile(member, BytesIO(content))

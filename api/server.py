@@ -1,0 +1,76 @@
+"""aiohttp's server, but for what it would say by itself, and for how long it would wait.
+
+HTTP that cannot be parsed never becomes a request, so no middleware sees it: aiohttp would answer with the
+parser's words in plain text, and log an error with a traceback for what is only a bad client. And nothing
+in it bounds how slowly a body may arrive.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.typedefs import Handler
+
+from api.errors import InternalError, InvalidRequest
+from api.middleware import refusal
+
+BODY_S = 30.0
+
+
+class _Protocol(web.RequestHandler):
+    __slots__ = ()
+
+    def log_exception(self, *args: Any, exc_info: Any = None, **options: Any) -> None:
+        if not isinstance(exc_info, web.RequestPayloadError):  # the rest of a body that nobody wants any more
+            super().log_exception(*args, exc_info=exc_info, **options)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - the parser's words
+    ) -> web.StreamResponse:
+        if request.writer.output_size:
+            raise ConnectionError("an answer has begun: only its end can say that it failed")
+        broken = status < HTTPStatus.INTERNAL_SERVER_ERROR
+        error = InvalidRequest("malformed HTTP request") if broken else InternalError()
+        return refusal(request, error, exc)
+
+
+class _Server(web.Server):
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._options = {key: value for key, value in options.items() if key != "request_factory"}
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._options)
+
+
+class Runner(web.AppRunner):
+    """An AppRunner that answers everything as the middlewares do. `options` are a web.RequestHandler's."""
+
+    def __init__(self, app: web.Application, *, shutdown_timeout: float, **options: Any) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._options = options
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        handle: Handler = made.request_handler
+
+        async def handle_or_refuse(request: web.Request) -> web.StreamResponse:
+            patience = asyncio.get_running_loop().call_later(BODY_S, _give_up, request.content)
+            try:
+                return await handle(request)
+            except web.HTTPExpectationFailed:  # before the middlewares
+                return refusal(request, InvalidRequest("unknown expectation"))
+            finally:
+                patience.cancel()
+
+        return _Server(handle_or_refuse, request_factory=made.request_factory, **self._options)
+
+
+def _give_up(body: StreamReader) -> None:
+    if not body.is_eof():
+        body.set_exception(web.RequestPayloadError("it did not arrive in time"))

@@ -1,0 +1,16 @@
+"""A full disk is an answer of its own, wherever it shows."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def full_disk_is(error: type[Exception]) -> Iterator[None]:
+    """Raise `error` where the disk or the quota turns out to be full; every other error passes."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise error from exc
+        raise

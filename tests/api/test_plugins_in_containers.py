@@ -1,0 +1,154 @@
+"""Plugins in real containers, on dockerd and on Podman: what goes in is what is there, to the bit."""
+
+import io
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.images import IMAGE
+from tests.api.ground import Ground
+from tests.support.api import running_api
+from tests.support.engine import RealEngine
+
+MANIFEST = b"version: 1.0.0\nskills: [greet]\nruntimes: [claude_code]\n"
+VARIED = {
+    "plugin.yaml": MANIFEST,
+    "hooks/pre.sh": (b"#!/bin/sh\necho hi\n", 0o755),
+    "hooks/group.sh": (b"#!/bin/sh\n", 0o750),
+    ".claude/settings.json": b"{}",
+    "rules/größe — 日本.md": "Grüße\n".encode(),
+    "empty": b"",
+    "bytes": bytes(range(256)) * 5,
+    "a/b/c/d/" + "long-" * 30: b"deep",
+}
+
+CONTAINERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "configs is a volume": {"host": {"Mounts": [{"Type": "volume", "Target": "/configs"}]}},
+    "read-only root": {
+        "host": {"ReadonlyRootfs": True, "Mounts": [{"Type": "volume", "Target": "/configs"}]},
+    },
+    "another user": {"User": "1000:1000"},
+}
+
+
+@pytest.fixture
+async def ground(database_url: str, real_engine: RealEngine, short_directory: Path) -> AsyncIterator[Ground]:
+    environment = {"DATABASE_URL": database_url, "DOCKER_HOST": real_engine.host}
+    async with running_api(environment, short_directory / "api") as api:
+        yield Ground(api, real_engine, short_directory / "api" / "home" / "plugins")
+        left = [path for path in (short_directory / "api" / "home" / "staging").iterdir()]
+        assert not left, "something staged was left on the host"
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+async def test_round_trip(ground: Ground, kind: str) -> None:
+    workspace = await ground.workspace(**CONTAINERS[kind])
+    ground.plugin("varied", VARIED)
+    answer = await ground.install(workspace, "local://varied")
+    assert answer.status == 200, answer.body
+    assert answer.json["status"] == "installed"
+    assert answer.json["digest"].startswith("h1:")
+    assert await workspace.tree("/configs/plugins/varied") == ground.expected("varied")
+    (listed,) = await ground.installed(workspace)
+    assert listed["name"] == "varied"
+    assert listed["version"] == "1.0.0"
+    assert listed["digest"] == answer.json["digest"]
+    assert listed["supported_on_runtime"] is False
+
+    answer = await ground.uninstall(workspace, "varied")
+    assert (answer.status, answer.json) == (
+        200,
+        {"status": "uninstalled", "plugin": "varied", "restarting": False},
+    )
+    assert await ground.installed(workspace) == []
+    assert await workspace.tree("/configs/plugins") == {}
+    answer = await ground.uninstall(workspace, "varied")
+    assert (answer.status, answer.json["code"]) == (404, "plugin_not_installed")
+
+
+async def test_a_newer_version_leaves_nothing_of_the_older(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    ground.plugin("p", {"old": b"1", "both": b"1", "hooks/x": (b"1", 0o755)})
+    assert (await ground.install(workspace, "p")).status == 200
+    await workspace.write("/configs/plugins/p/__pycache__/made-by-itself", b"x")
+    ground.plugin("p", {"new": b"2", "both": b"2"})
+    assert (await ground.install(workspace, "p")).status == 200
+    assert await workspace.tree("/configs/plugins/p") == ground.expected("p")
+
+
+async def test_many_files_and_a_large_one(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    ground.plugin("many", {f"d{number % 50}/f{number}": b"%d" % number for number in range(5000)})
+    assert (await ground.install(workspace, "many")).status == 200
+    assert await workspace.tree("/configs/plugins/many") == ground.expected("many")
+
+
+async def test_names_that_differ_only_by_case_are_refused(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    ground.plugin("Tool", {"a": b"1"})
+    ground.plugin("tool", {"a": b"2"})
+    assert (await ground.install(workspace, "Tool")).status == 200
+    answer = await ground.install(workspace, "tool")
+    assert (answer.status, answer.json["error"]) == (400, "invalid plugin name")
+    assert [plugin["name"] for plugin in await ground.installed(workspace)] == ["Tool"]
+
+
+async def test_without_a_shell_it_has_its_own_code(ground: Ground) -> None:
+    await _import_shell_less_image(ground.engine)
+    workspace = await ground.workspace(image="shell-less", command=("/bin/sleep", "1000"))
+    ground.plugin("p", {"a": b"1"})
+    answer = await ground.install(workspace, "p")
+    assert (answer.status, answer.json["code"]) == (500, "container_lacks_shell")
+    assert answer.json["error"] == "failed to copy plugin to container"
+
+
+async def test_a_read_only_container_has_its_own_code(ground: Ground) -> None:
+    workspace = await ground.workspace(host={"ReadonlyRootfs": True})
+    ground.plugin("p", {"a": b"1"})
+    answer = await ground.install(workspace, "p")
+    assert (answer.status, answer.json["code"]) == (500, "container_not_writable")
+
+
+async def test_what_a_list_shows_and_leaves_out(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    root = "/configs/plugins"
+    await workspace.write(f"{root}/good/plugin.yaml", b"version: '2'\ndescription: d\ntags: [a]\n")
+    await workspace.write(f"{root}/broken/plugin.yaml", b"{{{")
+    await workspace.write(f"{root}/bare/file", b"")
+    await workspace.write(f"{root}/huge/plugin.yaml", b"version: '3'\n#" + b"x" * 200_000)
+    await workspace.write(f"{root}/.hidden/plugin.yaml", b"version: '1'")
+    await workspace.write(f"{root}/in valid/plugin.yaml", b"version: '1'")
+    await workspace.write(f"{root}/file", b"")
+    await workspace.run("ln", "-s", f"{root}/good", f"{root}/link")
+    listed = {plugin["name"]: plugin for plugin in await ground.installed(workspace)}
+    assert sorted(listed) == ["bare", "broken", "good", "huge"]
+    assert listed["good"]["version"] == "2"
+    assert listed["broken"]["version"] == ""
+    assert listed["bare"]["tags"] == []
+
+
+async def _import_shell_less_image(engine: RealEngine) -> None:
+    import shutil
+
+    import aiohttp
+
+    packed = io.BytesIO()
+    busybox = shutil.which("busybox")
+    assert busybox
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(Path(busybox).resolve(), "bin/sleep")
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(engine.socket))) as session,
+        session.post(
+            "http://engine/images/create",
+            params={"fromSrc": "-", "repo": "shell-less", "tag": "latest"},
+            data=packed.getvalue(),
+            headers={"Content-Type": "application/x-tar"},
+        ) as response,
+    ):
+        assert response.status == 200, await response.text()
+    assert IMAGE
