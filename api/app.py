@@ -25,7 +25,7 @@ from api.plugins.listing import Installed
 from api.plugins.uninstall import Uninstaller
 from api.presence import Presence
 from api.routes import Route, RouteTable
-from api.server import Runner
+from api.server import Runner, admit_many_connections
 from api.sources import Limits, Sources
 from api.store.access import AccessStore
 from api.store.agents import AgentStore
@@ -178,6 +178,7 @@ async def serve(settings: Settings) -> None:
     Requests are answered from the first moment, with 503 while the database is away; READY is said when it
     is there. Raises SettingsError, SchemaError.
     """
+    admit_many_connections()
     async with application(settings) as (app, presence):
         # A handler is not cancelled when its client hangs up: an install ends or rolls back.
         # Nobody sends compressed bodies, and so nobody can send a bomb.

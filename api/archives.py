@@ -45,7 +45,7 @@ def check_tree(root: Path, *, max_bytes: int, max_files: int) -> Tree:
         listing = Listing(max_bytes=max_bytes, max_files=max_files)
         entries = reader.scan(listing)
         declared = _declared(reader, entries)
-        platform_sum = PlatformSum() if declared else None
+        platform_sum = PlatformSum() if declared is not None else None
         hashes: dict[str, str] = {}
         plugin_yaml = b""
         for entry in _files(entries):
@@ -68,7 +68,7 @@ def check_tree(root: Path, *, max_bytes: int, max_files: int) -> Tree:
         manifest=_manifest(plugin_yaml),
         plugin_yaml_sha256=hashes.get(PLUGIN_YAML),
     )
-    if platform_sum and declared:
+    if platform_sum and declared is not None:
         platform_sum.check(declared)
     return tree
 
@@ -103,8 +103,7 @@ def _write_tar(tree: Tree, sink: BinaryIO | gzip.GzipFile, *, uid: int, gid: int
             member = tarfile.TarInfo(entry.path)
             member.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
             member.size, member.mode, member.uid, member.gid = entry.size, entry.mode, uid, gid
-            # Not pax: busybox, with which agents may unpack it, would miss long names and those in UTF-8.
-            sink.write(member.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict"))
+            sink.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
             if not entry.is_directory:
                 for chunk in reader.chunks(entry):
                     sink.write(chunk)

@@ -10,8 +10,10 @@ import hashlib
 import secrets
 import shutil
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from api.archives import Tree, pack_gzip
 from api.errors import StorageFull
@@ -46,31 +48,45 @@ class ArchiveCache:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True)
 
-    async def archive(self, resolved: Resolved) -> Archive:
-        """The archive of this plugin as it is at its source now.
+    async def opened(self, resolved: Resolved) -> tuple[Archive, BinaryIO]:
+        """The archive of this plugin as it is at its source now, and its file; the caller closes that.
 
         Raises what Fetcher.fetched raises. Who asks while it is being built waits for the same build, and
         a build goes on when whoever asked first has gone.
         """
+        while True:
+            archive = await self._archive(resolved)
+            try:
+                return archive, archive.path.open("rb")
+            except FileNotFoundError:  # the least recently used already
+                continue
+
+    async def _archive(self, resolved: Resolved) -> Archive:
         signature = await self._sources.signature(resolved)
         key = f"{resolved.source} {signature}"
         if signature is not None and (known := self._archives.get(key)) is not None and known.path.exists():
             self._archives.move_to_end(key)
             return known
+        if signature is None and key in self._building:
+            # That build may have read what has changed since: the next one is for all who come during it.
+            with suppress(Exception):
+                await asyncio.shield(self._building[key])
         if (task := self._building.get(key)) is None:
-            task = self._building[key] = asyncio.create_task(self._build(resolved))
+            task = self._building[key] = asyncio.create_task(self._build(resolved, signature))
             task.add_done_callback(lambda _: self._building.pop(key, None))
-        archive = await asyncio.shield(task)
-        if signature is not None and await self._sources.signature(resolved) == signature:
-            self._archives[key] = archive
-            self._archives.move_to_end(key)
-        self._evict(keep=archive)
-        return archive
+        return await asyncio.shield(task)
 
-    async def _build(self, resolved: Resolved) -> Archive:
+    async def _build(self, resolved: Resolved, signature: str | None) -> Archive:
         async with self._fetcher.fetched(resolved) as (tree, _):
             with full_disk_is(StorageFull):
-                return await asyncio.to_thread(self._pack, tree)
+                archive = await asyncio.to_thread(self._pack, tree)
+        if signature is None or await self._sources.signature(resolved) != signature:
+            signature = archive.etag  # under which nobody looks for it: it is for those who wait
+        key = f"{resolved.source} {signature}"
+        self._archives[key] = archive
+        self._archives.move_to_end(key)
+        self._evict()
+        return archive
 
     def _pack(self, tree: Tree) -> Archive:
         unfinished = self._directory / f"unfinished.{secrets.token_hex(8)}"
@@ -86,18 +102,11 @@ class ArchiveCache:
             raise
         return Archive(path, content[:32], size, tree.digest)
 
-    def _evict(self, *, keep: Archive) -> None:
-        """Drop the least recently used, and what no key leads to, until the rest fits.
-
-        Whoever sends one of them has it open, and ends undisturbed.
-        """
-        wanted = {archive.path for archive in self._archives.values()} | {keep.path}
-        for path in self._directory.glob("*.tar.gz"):
-            if path not in wanted:
-                path.unlink(missing_ok=True)
-        while self._archives and self._size() > self._max_bytes:
+    def _evict(self) -> None:
+        """Drop the least recently used until the rest fits, but never the last one."""
+        while len(self._archives) > 1 and self._size() > self._max_bytes:
             _, oldest = self._archives.popitem(last=False)
-            if oldest.path not in {archive.path for archive in self._archives.values()} | {keep.path}:
+            if oldest.path not in {archive.path for archive in self._archives.values()}:
                 oldest.path.unlink(missing_ok=True)
 
     def _size(self) -> int:

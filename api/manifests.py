@@ -66,8 +66,7 @@ def manifest(content: bytes) -> Manifest:
     if len(content) > MAX_LISTED_BYTES:
         raise ManifestError(f"more than {MAX_LISTED_BYTES} bytes")
     try:
-        text = content.decode("utf-8-sig")
-        fields = _first_document(text)
+        fields = _first_document(content.decode())
     except UnicodeDecodeError as exc:
         raise ManifestError("not UTF-8") from exc
     except (yaml.YAMLError, ValueError, OverflowError) as exc:

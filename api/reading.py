@@ -57,7 +57,7 @@ class Reader:
         Raises what scan raises.
         """
         settled = time.time_ns() - _SETTLED_NS
-        statuses = [(b"", os.fstat(self._root)), *self._walk(listing)]
+        statuses = list(self._walk(listing))
         if any(status.st_ctime_ns > settled for _, status in statuses):
             return None
         seen = hashlib.sha256()

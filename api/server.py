@@ -6,6 +6,7 @@ in it bounds how slowly a body may arrive.
 """
 
 import asyncio
+import resource
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,14 @@ from api.errors import InternalError, InvalidRequest
 from api.middleware import refusal
 
 BODY_S = 30.0
+MOST_FILES = 65536
+
+
+def admit_many_connections() -> None:
+    """Let this process have as many open files as it may: a shell and systemd give it 1,024 at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 class _Protocol(web.RequestHandler):

@@ -6,6 +6,7 @@ the pool itself survives all of them. Any other error of a statement is a bug an
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _AWAY = (
     OSError,  # TimeoutError is one too
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # a connection that broke under a statement
+    asyncpg.InternalClientError,  # one that the server ended an instant ago; no primary among several hosts
     asyncpg.OperatorInterventionError,  # starting up, shutting down, a deadline of ours
     asyncpg.InsufficientResourcesError,  # full disk, too many connections
     asyncpg.LockNotAvailableError,
@@ -53,6 +55,7 @@ class Database:
             min_size=0,
             max_size=self._connections,
             timeout=_CONNECT_TIMEOUT_S,
+            reset=_nothing_to_reset,
             command_timeout=_STATEMENT_TIMEOUT_S + 1,  # the server's own deadline comes first
             server_settings={
                 "application_name": self._application,
@@ -73,8 +76,10 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection of the pool. Raises DatabaseUnavailable, also for what fails inside, SettingsError."""
+        acquired = False
         try:
             async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+                acquired = True
                 try:
                     yield connection
                 except asyncio.CancelledError:
@@ -88,8 +93,11 @@ class Database:
             raise DatabaseUnavailable("it is read-only") from exc
         except asyncpg.InsufficientPrivilegeError as exc:
             raise DatabaseUnavailable(str(exc.args[0])) from exc  # such as: permission denied for table x
-        except asyncpg.exceptions.ClientConfigurationError as exc:  # read only now, when it is first needed
-            raise SettingsError("DATABASE_URL", "is no url that PostgreSQL's clients can read") from exc
+        except ValueError:
+            if acquired:
+                raise
+            # asyncpg reads the url only now, when it is first needed, and may quote the password.
+            raise SettingsError("DATABASE_URL", "is no url that PostgreSQL's clients can read") from None
         except _AWAY as exc:
             raise DatabaseUnavailable(_why(exc)) from exc
 
@@ -97,6 +105,13 @@ class Database:
         """The error for a server that was found read-only; later connections are new ones."""
         await self._pool.expire_connections()
         return DatabaseUnavailable("it is read-only")
+
+
+async def _nothing_to_reset(_connection: Connection) -> None:
+    """Nobody here changes a session, so a connection goes back to the pool without a question to the server.
+
+    An open transaction is rolled back before this is called.
+    """
 
 
 def _why(exc: BaseException) -> str:
@@ -129,8 +144,10 @@ def migrations() -> list[Migration]:
     ]
 
 
-async def migrate(connection: Connection) -> list[str]:
-    """Apply what is missing, all or nothing, one migrator at a time; the names of what was applied.
+async def migrate(connection: Connection) -> dict[str, int]:
+    """Apply what is missing, all or nothing, one migrator at a time.
+
+    The names of what was applied, in their order, with how many milliseconds each took.
 
     Raises MigrationRefused with what to do, SchemaNewer.
     """
@@ -139,19 +156,21 @@ async def migrate(connection: Connection) -> list[str]:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('healthsweep.migrations'))")
             if not await connection.fetchval("SELECT to_regclass('healthsweep.migrations') IS NOT NULL"):
                 await connection.execute(_BOOTSTRAP)
-            missing = await _missing(connection)
-            for migration in missing:
+            applied: dict[str, int] = {}
+            for migration in await _missing(connection):
+                started = time.perf_counter()
                 await connection.execute(migration.sql)
                 await connection.execute(
                     "INSERT INTO healthsweep.migrations (name, checksum) VALUES ($1, $2)",
                     migration.name,
                     migration.checksum,
                 )
+                applied[migration.name] = round((time.perf_counter() - started) * 1000)
     except asyncpg.InsufficientPrivilegeError as exc:
         raise MigrationRefused(await _grant_that_helps(connection, str(exc))) from exc
     except asyncpg.ReadOnlySQLTransactionError as exc:
         raise MigrationRefused("the database is read-only: connect to the primary server") from exc
-    return [migration.name for migration in missing]
+    return applied
 
 
 async def check_schema(connection: Connection) -> None:

@@ -241,4 +241,6 @@ def _plain(value: Any, *, secret: bool) -> Any:
         return "(set)"
     if isinstance(value, frozenset):
         return ",".join(sorted(value))
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path | str):
+        return re.sub(r"//[^/@]*@", "//(set)@", str(value))  # a url's user and password
+    return value

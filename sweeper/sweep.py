@@ -84,7 +84,8 @@ class Sweeper:
     def __init__(self, *, engine: CountingEngine, store: SweepStore, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._lookout = Lookout(engine, give_up_after_s=settings.sweep_interval)
+        patience_s = settings.sweep_interval + settings.engine_timeout  # whoever was asked may answer
+        self._lookout = Lookout(engine, give_up_after_s=patience_s)
         self._marker = Marker(store, write=settings.sweep_write)
         self._graces: dict[UUID, Grace] = {}
         self._settled_at = -math.inf

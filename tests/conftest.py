@@ -26,6 +26,23 @@ from tests.support.postgres import PlatformVariant, PostgresServer
 from tests.support.proxy import RecordingProxy
 from tests.support.remains import private_directory, remove
 
+_LONGEST_FIRST = (
+    "test_mutants.py",
+    "test_no_false_offline.py",
+    "test_schemathesis.py",
+    "test_no_delay.py",
+    "test_install_chaos.py",
+    "test_sweep_bench.py",
+    "test_hostile_connections.py",
+    "test_plugins_in_containers.py",
+)
+"""Several processes share the files of a run: the long ones begin first, so that none ends alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
 
 @pytest.fixture(scope="session")
 def run_directory() -> Iterator[Path]:

@@ -26,7 +26,7 @@ class AllowlistHandlers:
             {
                 "plugin_name": entry.plugin_name,
                 "enabled_by": entry.enabled_by,
-                "enabled_at": entry.enabled_at.isoformat(),
+                "enabled_at": entry.enabled_at,
             }
             for entry in entries
         ]

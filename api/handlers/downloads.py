@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from http import HTTPStatus
+from typing import BinaryIO
 
 import structlog
 from aiohttp import web
@@ -41,8 +42,9 @@ class DownloadHandlers:
         self._sources.require_pinned(resolved)
         if not await self._store.is_allowed(workspace_id, name):
             raise NotInAllowlist(f'plugin "{name}" is not in the org allowlist')
-        archive = await self._cache.archive(resolved)
-        response, sent = await _send(request, archive, resolved)
+        archive, file = await self._cache.opened(resolved)
+        with file:
+            response, sent = await _send(request, archive, file, resolved)
         if sent and request.method == "GET":
             await self._record(request[CALLER], resolved, archive)
         return response
@@ -74,7 +76,7 @@ class DownloadHandlers:
 
 
 async def _send(
-    request: web.Request, archive: Archive, resolved: Resolved
+    request: web.Request, archive: Archive, file: BinaryIO, resolved: Resolved
 ) -> tuple[web.StreamResponse, bool]:
     """Answer with the file, by sendfile; the response, and whether bytes were sent to the last one."""
     headers = {
@@ -91,7 +93,8 @@ async def _send(
     size = archive.size_bytes
     start, end, status = 0, size, HTTPStatus.OK
     # A range of another version would be spliced into the client's copy: it gets the whole of this one.
-    if "Range" in request.headers and request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]:
+    unchanged = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+    if request.method == "GET" and "Range" in request.headers and unchanged:
         with suppress(ValueError):  # what is no single range is served whole, as RFC 9110 allows
             start, end, _ = request.http_range.indices(size)
             status = HTTPStatus.PARTIAL_CONTENT
@@ -102,13 +105,22 @@ async def _send(
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = end - start
-    with archive.path.open("rb") as file:
+    try:
         await response.prepare(request)
-        if request.method == "HEAD" or request.transport is None:
+        if request.method == "HEAD":
             return response, False
-        try:
-            await asyncio.get_running_loop().sendfile(request.transport, file, start, end - start)
+        if await _send_file(request, file, start, end - start):
             await response.write_eof()
-        except ConnectionError:
-            return response, False  # the client has gone: it may resume
-    return response, True
+            return response, True
+    except ConnectionError:
+        pass  # the client has gone: it may resume
+    if request.transport is not None:
+        request.transport.abort()  # what was promised does not come: only the connection's end says so
+    return response, False
+
+
+async def _send_file(request: web.Request, file: BinaryIO, offset: int, count: int) -> bool:
+    """Whether all of it went into the connection. Raises ConnectionError."""
+    if request.transport is None or request.transport.is_closing():
+        return False
+    return count == await asyncio.get_running_loop().sendfile(request.transport, file, offset, count)

@@ -101,14 +101,14 @@ class PluginHandlers:
         asked = parse_install(await self._body(request))
         resolved = self._sources.resolve(asked.source)
         self._sources.require_pinned(resolved)
-        await self._turns.quiet(workspace_id)
-        await self._targets.container(workspace_id, guarded)
-        if not await self._store.is_allowed(workspace_id, resolved.name):
-            raise NotInAllowlist(f'plugin "{resolved.name}" is not in the org allowlist')
         order = Order(
             workspace_id=workspace_id, resolved=resolved, sha256=asked.sha256, restart=asked.restart
         )
-        installed = await self._installer.install(order, guarded)
+        async with self._turns.announced(workspace_id):
+            await self._targets.container(workspace_id, guarded)
+            if not await self._store.is_allowed(workspace_id, resolved.name):
+                raise NotInAllowlist(f'plugin "{resolved.name}" is not in the org allowlist')
+            installed = await self._installer.install(order, guarded)
         return json_response(
             {
                 "status": "installed",
@@ -125,11 +125,10 @@ class PluginHandlers:
         guarded = await self._targets.refuse_external(workspace_id, "uninstall")
         name = parse_plugin_name(request.match_info["name"])
         restart = parse_flag(request.query.get("restart"), name="restart", default=True)
-        await self._turns.quiet(workspace_id)
-        await self._targets.container(workspace_id, guarded)
-        await self._uninstaller.uninstall(
-            Removal(workspace_id=workspace_id, plugin=name, restart=restart), guarded
-        )
+        removal = Removal(workspace_id=workspace_id, plugin=name, restart=restart)
+        async with self._turns.announced(workspace_id):
+            await self._targets.container(workspace_id, guarded)
+            await self._uninstaller.uninstall(removal, guarded)
         return json_response({"status": "uninstalled", "plugin": name, "restarting": restart})
 
     async def _body(self, request: web.Request) -> bytes:

@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -11,12 +12,14 @@ from api.errors import CopyFailed, InvalidPluginName, LacksShell, NotWritable
 from api.names import is_plugin_name
 from api.plugins import scripts
 from shared.engine import Executed
+from shared.errors import ContainerMissing, EngineError
 from shared.running import Running
 
 SCRIPT_S = 60.0
 UPLOAD_S = 300.0
 RESTART_S = 120.0
 _MAX_OUTPUT = 64 * 2**20
+_TEXTS = ".texts"  # staged like a plugin, but no plugin's name
 _FRAME = re.compile(rb"(?:plugin|file) (\d+) (\d+)\n")
 
 
@@ -51,15 +54,23 @@ class PluginContainer:
         Killed at any point the old tree or the new one is live, or, between two renames, neither, and the
         next request puts the old one back.
         """
-        staging = await self.stage(name, archive)
-        return await self._run(scripts.SWAP, name, staging)
+        async with self._staged(name, archive) as staging:
+            return await self._run(scripts.SWAP, name, staging)
 
-    async def stage(self, name: str, archive: Path) -> str:
-        """Unpack `archive` in a fresh staging directory; its name."""
+    @asynccontextmanager
+    async def _staged(self, name: str, archive: Path) -> AsyncIterator[str]:
+        """The name of a fresh staging directory with the content of `archive`; what fails inside drops it."""
         staging = f"{name}.{secrets.token_hex(6)}"
-        await self._run(scripts.PREPARE, name, name.lower(), staging)
-        await self._tools.upload(self._id, f"/configs/plugins/.staging/{staging}", archive, seconds=UPLOAD_S)
-        return staging
+        directory = f"/configs/plugins/.staging/{staging}/new/{name}"
+        try:
+            await self._run(scripts.PREPARE, name, name.lower(), staging)
+            await self._tools.upload(self._id, directory, archive, seconds=UPLOAD_S)
+            yield staging
+        except (CopyFailed, EngineError) as exc:
+            if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows if it answers
+                with suppress(CopyFailed, EngineError, ContainerMissing):
+                    await self.clean()
+            raise
 
     async def plugins(self) -> list[InstalledPlugin] | None:
         """What is installed, in one exec; None when a swap was broken off, and `clean` must come first."""
@@ -80,13 +91,14 @@ class PluginContainer:
             paths[int(number)]: content for number, content in _frames(await self._run(scripts.READ, *paths))
         }
 
-    async def replace_claude_md(self, staging: str) -> bool:
-        """Make the staged `after` the content of CLAUDE.md; False if it no longer equals `before`."""
-        ended = await self._execute(scripts.EDIT, staging)
-        if ended.exit_code == scripts.CHANGED_MEANWHILE:
-            return False
-        self._checked(ended)
-        return True
+    async def replace_claude_md(self, texts: Path) -> bool:
+        """Make `after` of the tar `texts` the content of CLAUDE.md; False if it is not `before` any more."""
+        async with self._staged(_TEXTS, texts) as staging:
+            ended = await self._execute(scripts.EDIT, _TEXTS, staging)
+            if ended.exit_code == scripts.CHANGED_MEANWHILE:
+                return False
+            self._checked(ended)
+            return True
 
     async def remove(self, name: str, skills: Sequence[str]) -> bool:
         """Remove the skills and the tree; False if it was not installed."""

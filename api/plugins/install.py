@@ -69,15 +69,19 @@ class Fetcher:
             with full_disk_is(StorageFull):
                 tree_directory.mkdir()
             await self._sources.fetch(resolved, tree_directory, self._limits)
-            tree = await asyncio.to_thread(
-                check_tree,
-                tree_directory,
-                max_bytes=self._limits.max_bytes,
-                max_files=self._limits.max_files,
-            )
-            yield tree, Path(staging.name)
+            yield await self._checked(tree_directory, resolved), Path(staging.name)
         finally:
             await asyncio.to_thread(staging.cleanup)
+
+    async def _checked(self, directory: Path, resolved: Resolved) -> Tree:
+        limits = self._limits
+        try:
+            return await asyncio.to_thread(
+                check_tree, directory, max_bytes=limits.max_bytes, max_files=limits.max_files
+            )
+        except ApiError as refused:
+            refused.keys.setdefault("source", resolved.source)
+            raise
 
 
 class Installer:
@@ -166,6 +170,9 @@ async def honest(
     except (EngineError, ContainerMissing) as exc:
         await targets.container(workspace_id, guarded)
         raise otherwise from exc
+    except CopyFailed:
+        await targets.container(workspace_id, guarded)  # a script that is killed with its container fails
+        raise
 
 
 def restarting(plugins: PluginContainer, workspace_id: UUID) -> Callable[[], Awaitable[None]]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from api.errors import CopyFailed
 from api.manifests import Manifest, read_manifest
 from api.plugins.container import InstalledPlugin, PluginContainer, Tools
 from api.sources.local import registered_plugins
@@ -46,9 +47,11 @@ class Installed:
             return {}, state
         try:
             found = await self._read(workspace_id, PluginContainer(self._tools, container))
-        except (EngineError, ContainerMissing):
-            # It went away after it was found running: ask once more, which also says so in the log.
+        except (EngineError, ContainerMissing, CopyFailed) as exc:
+            # It may have gone away after it was found running: ask once more, which also says so in the log.
             _, state = await self._targets.container_if_running(workspace_id)
+            if state == "running":
+                log.warning("plugin.list_failed", workspace_id=str(workspace_id), detail=_why(exc))
             return {}, "unknown" if state == "running" else state
         return {plugin.name: read_manifest(plugin.manifest) for plugin in found}, "running"
 
@@ -59,6 +62,10 @@ class Installed:
                 await container.clean()
                 plugins = await container.plugins()
         return plugins or ()
+
+
+def _why(exc: Exception) -> str:
+    return exc.code if isinstance(exc, CopyFailed) else str(exc)
 
 
 def with_record(shown: dict[str, object], record: PluginRecord | None) -> dict[str, object]:

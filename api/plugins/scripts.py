@@ -9,10 +9,10 @@ its own, plugins/.staging/<staging>:
     new/<name>    uploaded, not yet live; garbage if nobody is at work
     old/<name>    the old tree, between the two renames
 
-Whoever finds an old tree there finishes: it goes back if there is no live one, else the new one is in and it
-goes. A script outlives the api that started it, and so two can be at work. That harms nothing: trees move into
-directories (`mv tree .`), which fails where there is one already, and a staging directory is taken away from
-its owner by `rmdir old`, which fails while a tree is in it, and after which nothing can be moved there.
+Whoever finds an old tree there finishes: it goes back if there is no live one, else the new one is in and
+it goes. A script outlives the api that started it, and so two can be at work. That harms nothing: trees are
+moved into directories (`mv tree .`), which fails where there is one already; and a staging directory is taken
+from its owner by `rmdir old`, which fails while a tree is in it, and by a rename, before anything in it goes.
 """
 
 NOT_WRITABLE = 30
@@ -29,8 +29,9 @@ for old in .staging/*/old/*; do
     if [ -e "${old##*/}" ] || [ -L "${old##*/}" ]; then rm -rf "$old"; else mv "$old" .; fi || exit 30
 done
 for own in .staging/*; do
+    [ -e "$own" ] || [ -L "$own" ] || continue
     [ ! -d "$own/old" ] || rmdir "$own/old" || exit 30
-    rm -rf "$own" || exit 30
+    mv "$own" "$own.gone" && rm -rf "$own.gone" || exit 30
 done
 [ ! -d .staging ] || rmdir .staging || exit 30
 rm -f /configs/.CLAUDE.md.new

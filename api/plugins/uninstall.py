@@ -62,7 +62,7 @@ class Uninstaller:
             try:
                 async with honest(self._targets, workspace_id, guarded, otherwise=RemoveFailed()):
                     await self._remove(plugins, removal.plugin)
-            except CopyFailed as exc:
+            except (CopyFailed, OSError) as exc:  # OSError: no room on this host for what is uploaded
                 raise RemoveFailed from exc
             if removal.restart:
                 turn.restart_with(restarting(plugins, workspace_id))
@@ -108,7 +108,7 @@ class Uninstaller:
         with TemporaryDirectory(dir=self._directory, prefix=f"{name}.") as directory:
             archive = Path(directory) / "claude.tar"
             await asyncio.to_thread(_pack, archive, {"before": before, "after": after})
-            return await plugins.replace_claude_md(await plugins.stage(name, archive))
+            return await plugins.replace_claude_md(archive)
 
     async def _forget(self, removal: Removal) -> None:
         try:

@@ -1,5 +1,6 @@
 """`github://owner/repo#ref`: a tag, a full commit SHA, or, where that is allowed, a branch."""
 
+import asyncio
 import re
 import shutil
 import tempfile
@@ -63,7 +64,7 @@ class GithubSource:
             commit = await self._fetch(git, repository, ref, resolved)
             await in_thread(partial(check_out, git, commit, into, limits), cancel=git.kill)
         finally:
-            shutil.rmtree(work)
+            await asyncio.to_thread(shutil.rmtree, work)
 
     async def signature(self, resolved: Resolved) -> str | None:
         """The commit, or what the tag or the branch means at the moment."""

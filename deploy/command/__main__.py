@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from deploy.command import verbs
+from deploy.command import token_verbs, verbs
 from deploy.home import read_environment
 from shared import __version__, logs
 from shared.errors import DatabaseUnavailable, HealthsweepError, SettingsError
@@ -67,10 +67,10 @@ def parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="the tokens with which a workspace's agent calls the api")
     these = token.add_subparsers(required=True, metavar="VERB")
     for name, run, about in (
-        ("issue", verbs.token_issue, "one more; it is shown this once"),
-        ("list", verbs.token_list, "the live ones, of each its beginning"),
-        ("revoke", verbs.token_revoke, "one of them"),
-        ("reset", verbs.token_reset, "revoke all, and let one register in without, within 10 minutes"),
+        ("issue", token_verbs.issue, "one more; it is shown this once"),
+        ("list", token_verbs.show, "the live ones, of each its beginning"),
+        ("revoke", token_verbs.revoke, "one of them"),
+        ("reset", token_verbs.reset, "revoke all, and let one register in without, within 10 minutes"),
     ):
         verb = these.add_parser(name, parents=[common], help=about)
         verb.add_argument("id", help="the workspace")

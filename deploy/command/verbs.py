@@ -4,8 +4,6 @@ import asyncio
 import sys
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from uuid import UUID
 
@@ -14,13 +12,14 @@ from rich.live import Live
 from rich.text import Text
 
 from deploy.command import store, tables
-from shared.database import Connection, Database, check_schema, migrate
+from deploy.command.reach import connected, database_of
+from shared.database import Connection, check_schema, migrate
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable
 from shared.ids import parse_workspace_id
 from shared.outage import Outage
 from shared.settings import Settings, about
-from shared.tokens import MOST_ACTIVE, RESET_LASTS_S, issue_token, list_tokens, reset_tokens, revoke_token
+from shared.tokens import issue_token
 from shared.workspaces import (
     NewWorkspace,
     add_workspace,
@@ -45,23 +44,11 @@ _COLUMNS = (
 )
 
 
-@asynccontextmanager
-async def _connected(settings: Settings, *, migrated: bool = True) -> AsyncIterator[Connection]:
-    async with _database(settings) as database, database.connection() as connection:
-        if migrated:
-            await check_schema(connection)
-        yield connection
-
-
-def _database(settings: Settings) -> Database:
-    return Database(settings.required_database_url(), application="healthsweep-command")
-
-
 async def migrate_database(options: Namespace, settings: Settings) -> None:
     outage = Outage()
     while True:
         try:
-            async with _connected(settings, migrated=False) as connection:
+            async with connected(settings, migrated=False) as connection:
                 applied = await migrate(connection)
             break
         except DatabaseUnavailable as exc:
@@ -70,8 +57,10 @@ async def migrate_database(options: Namespace, settings: Settings) -> None:
             if outage.failed():
                 log.warning("database.unreachable", detail=str(exc), failures=1)
         await asyncio.sleep(_REFRESH_S)
+    for name, duration_ms in applied.items():
+        log.info("migration.applied", name=name, duration_ms=duration_ms)
     if options.json:
-        tables.print_json({"applied": applied})
+        tables.print_json({"applied": list(applied)})
     else:
         print("\n".join(f"applied {name}" for name in applied) or "nothing to do")  # noqa: T201
 
@@ -89,7 +78,7 @@ async def sweep_once(options: Namespace, settings: Settings) -> None:
     if options.dry_run:
         settings = replace(settings, sweep_write=False)
     async with (
-        _database(settings) as database,
+        database_of(settings) as database,
         Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
     ):
         async with database.connection() as connection:
@@ -116,7 +105,7 @@ async def add(options: Namespace, settings: Settings) -> None:
         status=options.status,
     )
     connects = options.runtime in settings.external_runtimes and options.status != "removed"
-    async with _connected(settings) as connection, connection.transaction():
+    async with connected(settings) as connection, connection.transaction():
         added = await add_workspace(connection, new, detected_by="command", cause_id=None)
         if added is None:
             raise store.Refused(f"the workspace {new.id} exists already")
@@ -144,7 +133,7 @@ async def show(options: Namespace, settings: Settings) -> None:
     if getattr(options, "watch", False):
         await _watch(settings)
         return
-    async with _connected(settings) as connection:
+    async with connected(settings) as connection:
         rows = await _rows(connection)
     if options.json:
         tables.print_json(rows)
@@ -154,7 +143,7 @@ async def show(options: Namespace, settings: Settings) -> None:
 
 async def _watch(settings: Settings) -> None:
     """Draw the table anew every second, also while the database is away."""
-    async with _database(settings) as database:
+    async with database_of(settings) as database:
         with Live(console=tables.console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
             while True:
                 try:
@@ -177,7 +166,7 @@ async def resume(options: Namespace, settings: Settings) -> None:
 
 async def _change(options: Namespace, settings: Settings, *, to: str, reason: str, allowed: set[str]) -> None:
     workspace_id = parse_workspace_id(options.id)
-    async with _connected(settings) as connection:
+    async with connected(settings) as connection:
         await store.change_status(connection, workspace_id, to=to, reason=reason, allowed=frozenset(allowed))
         (row,) = await _rows(connection, workspace_id)
     _show_one(options, row)
@@ -185,67 +174,12 @@ async def _change(options: Namespace, settings: Settings, *, to: str, reason: st
 
 async def remove(options: Namespace, settings: Settings) -> None:
     workspace_id = parse_workspace_id(options.id)
-    async with _connected(settings) as connection:
+    async with connected(settings) as connection:
         descendants = await remove_workspace(connection, workspace_id, detected_by="command", cause_id=None)
     if options.json:
         tables.print_json({"id": str(workspace_id), "status": "removed", "cascade_deleted": descendants})
     else:
         print(f"removed, and {descendants} below it; containers untouched")  # noqa: T201
-
-
-async def token_issue(options: Namespace, settings: Settings) -> None:
-    workspace_id = parse_workspace_id(options.id)
-    async with _connected(settings) as connection:
-        issued = await issue_token(connection, workspace_id)
-    log.info("token.issued", workspace_id=str(workspace_id), token_prefix=issued.prefix)
-    if options.json:
-        tables.print_json({"auth_token": issued.token, "workspace_id": workspace_id, "id": issued.id})
-    else:
-        print(issued.token)  # noqa: T201
-
-
-async def token_list(options: Namespace, settings: Settings) -> None:
-    async with _connected(settings) as connection:
-        rows = await list_tokens(connection, parse_workspace_id(options.id), limit=MOST_ACTIVE, offset=0)
-    if options.json:
-        tables.print_json(rows)
-    else:
-        tables.console().print(tables.tokens(rows))
-
-
-async def token_revoke(options: Namespace, settings: Settings) -> None:
-    workspace_id, token_id = parse_workspace_id(options.id), parse_workspace_id(options.token_id)
-    async with _connected(settings) as connection:
-        prefix = await revoke_token(connection, workspace_id, token_id)
-    if prefix is None:
-        raise store.Refused("token not found or already revoked")
-    log.info("token.revoked", workspace_id=str(workspace_id), token_prefix=prefix)
-    if options.json:
-        tables.print_json({"status": "revoked", "workspace_id": workspace_id, "id": token_id})
-    else:
-        print(f"revoked {prefix}")  # noqa: T201
-
-
-async def token_reset(options: Namespace, settings: Settings) -> None:
-    """Every token is revoked, and one register passes without, if it comes soon."""
-    workspace_id = parse_workspace_id(options.id)
-    async with _connected(settings) as connection:
-        prefixes = await reset_tokens(connection, workspace_id)
-    for prefix in prefixes:
-        log.info("token.revoked", workspace_id=str(workspace_id), token_prefix=prefix)
-    log.info("token.reset", workspace_id=str(workspace_id))
-    if options.json:
-        tables.print_json(
-            {
-                "status": "reset",
-                "workspace_id": workspace_id,
-                "revoked": len(prefixes),
-                "register_within_s": RESET_LASTS_S,
-            }
-        )
-    else:
-        minutes = RESET_LASTS_S // 60
-        print(f"revoked {len(prefixes)}; one register may come without a token, within {minutes} minutes")  # noqa: T201
 
 
 def _show_one(options: Namespace, row: tables.Row) -> None:

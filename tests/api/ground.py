@@ -110,6 +110,19 @@ def _seen(member: tarfile.TarInfo, content: bytes, owner: int, group: int) -> Se
     return kind, member.mode & 0o7777, owner, group, digest
 
 
+def put_plugin(registry: Path, name: str, files: Mapping[str, Content]) -> Path:
+    """Put a plugin into a registry, in the place of an earlier one."""
+    root = registry / name
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for path, content in files.items():
+        data, mode = content if isinstance(content, tuple) else (content, 0o644)
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+        (root / path).chmod(mode)
+    return root
+
+
 class Ground:
     """See the module."""
 
@@ -151,14 +164,7 @@ class Ground:
 
     def plugin(self, name: str, files: Mapping[str, Content]) -> None:
         """Put a plugin into the registry, in the place of an earlier one."""
-        root = self.registry / name
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        for path, content in files.items():
-            data, mode = content if isinstance(content, tuple) else (content, 0o644)
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(data)
-            (root / path).chmod(mode)
+        put_plugin(self.registry, name, files)
 
     def expected(self, name: str) -> dict[str, Seen]:
         """What `Workspace.tree` must find after an install."""

@@ -93,6 +93,10 @@ def test_a_tag_constructs_nothing() -> None:
     assert found == Manifest(author="x")
 
 
+def test_a_byte_order_mark_is_no_text() -> None:
+    assert manifest(b"\xef\xbb\xbfversion: 1") == Manifest(version="1")
+
+
 def test_the_first_document_counts() -> None:
     assert manifest(b"---\nversion: 1\n---\nversion: 2\n") == Manifest(version="1")
 

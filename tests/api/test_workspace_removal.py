@@ -99,3 +99,13 @@ async def test_a_workspace_is_removed_amid_its_heartbeats(api: Api, database: as
     assert answer.json["cascade_deleted"] == 10 + len(made)
     for row in (*rows, *made):
         assert (await read_row(database, row))["status"] == "removed"
+
+
+async def test_a_child_that_is_being_made_goes_too(api: Api, database: asyncpg.Connection) -> None:
+    root = await add_row(database)
+    async with database.transaction():
+        child = await add_row(database, parent_id=UUID(root))
+        removal = asyncio.create_task(remove(api, root, "?confirm=true"))
+        await asyncio.sleep(0.2)
+    assert (await removal).json == {"status": "removed", "cascade_deleted": 1}
+    assert (await read_row(database, child))["status"] == "removed"

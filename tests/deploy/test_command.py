@@ -1,5 +1,7 @@
 """What each verb of `healthsweep` prints and does. What it refuses: test_command_refusals."""
 
+import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
@@ -62,9 +64,10 @@ async def test_add_takes_an_id_and_a_runtime(operator: Operator) -> None:
 
 
 async def test_add_takes_every_status(operator: Operator) -> None:
-    for status in STATUSES:
-        row = await operator.json("workspace", "add", status, "--status", status)
-        assert (row["status"], row["status_reason"]) == (status, "created")
+    for two in zip(STATUSES[::2], STATUSES[1::2], strict=True):
+        added = [operator.json("workspace", "add", "x", "--status", status) for status in two]
+        rows = await asyncio.gather(*added)
+        assert [(row["status"], row["status_reason"]) for row in rows] == [(s, "created") for s in two]
     listed = await operator.json("status")
     assert {row["status"] for row in listed} == set(STATUSES) - {"removed"}
 
@@ -194,8 +197,15 @@ async def test_remove_takes_descendants_and_tokens_and_leaves_the_rows(
 async def test_migrate(operator: Operator, postgres: PostgresServer) -> None:
     url = await postgres.create_database()
     names = [migration.name for migration in migrations()]
-    assert await operator.json("migrate", DATABASE_URL=url) == {"applied": names}
-    assert await operator.json("migrate", DATABASE_URL=url) == {"applied": []}
+    first = await operator.does("migrate", "--json", DATABASE_URL=url)
+    assert first.json == {"applied": names}
+    logged = [json.loads(line) for line in first.stderr.splitlines()]
+    assert [(line["event"], line["level"], line["name"]) for line in logged] == [
+        ("migration.applied", "info", name) for name in names
+    ]
+    assert all(line["duration_ms"] >= 0 for line in logged)
+    again = await operator.does("migrate", "--json", DATABASE_URL=url)
+    assert (again.json, again.stderr) == ({"applied": []}, "")
     assert (await operator.does("migrate", DATABASE_URL=url)).stdout == "nothing to do\n"
 
 

@@ -22,7 +22,7 @@ ELSEWHERE = {"DATABASE_URL": "postgresql://elsewhere/db"}
 async def test_one_line_says_that_all_are_ready_and_a_file_tells_other_terminals(home: Path) -> None:
     with running(home, METRICS_PORT="9333", PORT="8333") as product:
         ready = [line for line in product.log.splitlines() if line.startswith("ready")]
-        assert ready == [f"ready url=http://127.0.0.1:9333 home={home}"]
+        assert ready == [f"ready url=http://127.0.0.1:8333 home={home}"]
         assert product.log.index("sweeper started") < product.log.index("api started")
         environment = product.environment
         connection = await asyncpg.connect(environment["DATABASE_URL"])

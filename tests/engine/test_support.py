@@ -413,7 +413,7 @@ class TestPostgres:
     async def test_every_test_has_a_fresh_database(self, database_url: str, _turn: str) -> None:
         async with connected(database_url) as connection:
             assert await connection.fetchval("SELECT count(*) FROM public.workspaces") == 0
-            assert await migrate(connection) == []
+            assert await migrate(connection) == {}
             await connection.execute("INSERT INTO public.workspaces (name) VALUES ('left behind')")
 
     async def test_a_platform_database_can_be_migrated(self, platform_database_url: str) -> None:
@@ -444,7 +444,7 @@ class TestPostgres:
                 await asyncpg.connect(url, timeout=1)
             await private_postgres.start()
         async with connected(url) as connection:
-            assert await migrate(connection) == []
+            assert await migrate(connection) == {}
 
     async def test_its_clock_can_jump(self, short_directory: Path, fake_clock: FakeClock) -> None:
         server = PostgresServer(short_directory / "postgres", environment=fake_clock.environment)

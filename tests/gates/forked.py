@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-LIBRARIES = ("aiodocker", "aiohttp", "asyncpg", "prometheus_client", "pytest_asyncio.plugin", "structlog")
+LIBRARIES = (
+    *("aiodocker", "aiohttp.web", "asyncpg", "openapi_schema_validator", "prometheus_client"),
+    *("pydantic_settings", "pytest_asyncio.plugin", "structlog", "yaml"),
+)
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ ROWS = (
         )
         for what, text, instead, case in (
             ("while nobody listens", "interval '15 seconds'", "interval '15 hours'", "16 s-1 h-False"),
-            ("from before somebody listened", "head.heard_since, $2", "$2", "0 s-1 s-False"),
+            ("from before somebody listened", "head.heard_since, $2", "$2", "0 s-0 s-False"),
             ("never, when an api ran once", "api.seen_at < now()", "api.seen_at > now()", "14 s-1 h-True"),
         )
     ),

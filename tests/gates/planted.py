@@ -34,7 +34,7 @@ WELCOME = (
         "another question of the engine's",
         f"from shared.errors import *\n{ASK}try:\n        await engine.restart()\n    "
         "except EngineError as e:\n        log.warning('x.y', detail=str(e))",
-        "api/plugins.py",
+        "api/extra.py",
     ),
     Planted("another error", f"{TRY}{THEN}except WorkspaceIdError:\n        return None"),
     Planted("raises its own", f"{TRY}{THEN}except EngineError as e:\n        raise ValueError from e"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.gates.mutants import Workbench
+from tests.gates.mutants_api import API
 from tests.gates.mutants_door import DOOR
 from tests.gates.mutants_rows import ROWS
 from tests.gates.mutants_sweep import SWEEP
@@ -14,8 +15,8 @@ from tests.gates.mutants_table import TABLE
 from tests.gates.tree import CHECKOUT
 from tests.support.postgres import PostgresServer
 
-MUTANTS = (*TABLE, *DOOR, *SWEEP, *ROWS)
-AT_ONCE = 2
+MUTANTS = (*TABLE, *DOOR, *SWEEP, *ROWS, *API)
+AT_ONCE = 3
 
 
 def test_every_mutant_fits() -> None:
@@ -36,8 +37,10 @@ async def test_every_mutant_is_killed(
             )
             for number in range(AT_ONCE)
         ]
-        counted, said = await benches[0].run(sorted({mutant.test for mutant in MUTANTS}))
-        assert set(counted) == {"passed"}, f"without a mutant all of its tests pass:\n{said[-3000:]}"
+        tests = sorted({mutant.test for mutant in MUTANTS})
+        shares = [bench.run(tests[number::AT_ONCE]) for number, bench in enumerate(benches)]
+        for counted, said in await asyncio.gather(*shares):
+            assert set(counted) == {"passed"}, f"without a mutant all of its tests pass:\n{said[-3000:]}"
 
         waiting = iter(MUTANTS)  # each bench takes the next one
         survivors: list[str] = []

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from tests.gates.fleet import add, history, status, sweeping
+from tests.gates.serving import serving
 from tests.support.daemon import FakeDaemon, State
 from tests.support.wire import Answer
 
@@ -45,8 +46,43 @@ async def the_sweeper(daemon: FakeDaemon, database_url: str) -> Outcome:
             return "unknown"
 
 
-CONSUMERS: dict[str, Callable[[FakeDaemon, str], Awaitable[Outcome]]] = {"sweeper": the_sweeper}
-"""Every process that decides by a container's state; the api joins here."""
+async def the_api(daemon: FakeDaemon, database_url: str) -> Outcome:
+    """A workspace installs, uninstalls and lists; whether that is done or why not is the function's alone."""
+    async with serving(database_url, daemon) as served:
+        daemon.containers = {served.agent.container: State("restarting")}
+        asked = [await served.install(), await served.uninstall(), await served.ask("GET")]
+    assert {served.agent.container} == set(daemon.inspects)
+    assert not daemon.lists
+    acted_on = {
+        exchange.path for exchange in daemon.requests if exchange.path.endswith(("/exec", "/archive"))
+    }
+    install, uninstall, listed = asked
+    said = {event for one in asked for event in one.events if event.startswith("container.")}
+    assert (listed.status, listed.json) == (200, [])
+    seen = install.json.get("code", install.status), uninstall.json["code"]
+    match seen, listed.answer.headers["X-Container-State"]:
+        case (200, "plugin_not_installed"), "running":
+            assert acted_on == {f"/containers/{'a' * 64}/{act}" for act in ("exec", "archive")}
+            assert not said
+            return "running"
+        case ("container_not_running", "container_not_running"), "not_running":
+            assert (install.status, uninstall.status, acted_on) == (503, 503, set())
+            assert (install.json["state"], uninstall.json["state"]) == ("exited", "exited")
+            assert said == {"container.not_running"}
+            return "not running"
+        case state:
+            assert state == (("container_engine_unavailable", "container_engine_unavailable"), "unknown")
+            assert (install.status, uninstall.status, acted_on) == (503, 503, set())
+            assert {one.answer.headers["Retry-After"] for one in (install, uninstall)} == {"5"}
+            assert said == {"container.check_transient"}
+            return "unknown"
+
+
+CONSUMERS: dict[str, Callable[[FakeDaemon, str], Awaitable[Outcome]]] = {
+    "sweeper": the_sweeper,
+    "api": the_api,
+}
+"""Every process that decides by a container's state."""
 
 
 @pytest.mark.parametrize("outcome", FORCED)

@@ -8,9 +8,10 @@ from shared.engine import Engine
 from shared.errors import EngineError
 from shared.running import NotRunning, Running, container_state
 from tests.gates.fleet import add, history, status, sweeping
+from tests.gates.serving import serving
 from tests.support.daemon import FakeDaemon, State
 from tests.support.processes import ServiceProcess
-from tests.support.wire import FAULTS, NO_SOCKET, REFUSED, Answer, Reply, redirect
+from tests.support.wire import FAULTS, NO_SOCKET, REFUSED, Answer, Reply, Request, redirect
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead", "stopped", "something")
 NO_SUCH_CONTAINER = Answer(404, {"message": "No such container: it"})
@@ -150,3 +151,50 @@ async def test_external_workspaces_cause_no_request_at_all(
     assert len(sweeper.events("sweep.completed", checked=len(fresh + offline), inspects=0)) >= 5
     for workspace_id in fresh:
         assert await history(database_url, workspace_id) == [("offline", "heartbeat_stale")]
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["full name", "short name"])
+async def test_the_api_asks_once_before_anything_is_fetched(
+    short: bool, fake_daemon: FakeDaemon, database_url: str
+) -> None:
+    """And once more before it delivers what was fetched; it acts by the id, and asks nothing else."""
+    staged: list[int] = []
+    async with serving(database_url, fake_daemon) as served:
+
+        async def look(_: Request) -> None:
+            staged.append(len(served.staged))
+
+        fake_daemon.answer("/containers/*/json", look)
+        both = [served.agent.container, served.agent.short_container]
+        fake_daemon.containers = {both[short]: State()}
+        assert (await served.install()).status == 200
+    asked = both if short else both[:1]
+    assert fake_daemon.inspects == 2 * asked
+    assert staged == [0] * len(asked) + [1] * len(asked)
+    assert not fake_daemon.lists
+
+
+@pytest.mark.parametrize("word", [None, "exited"])
+async def test_the_api_fetches_nothing_for_a_container_that_does_not_run(
+    word: str | None, fake_daemon: FakeDaemon, database_url: str
+) -> None:
+    async with serving(database_url, fake_daemon) as served:
+        both = [served.agent.container, served.agent.short_container]
+        fake_daemon.containers = {served.agent.container: State(word)} if word else {}
+        asked = await served.ask("POST", body={"source": "local://not-there"})
+    assert (asked.status, asked.json["code"]) == (503, "container_not_running"), "404 if it had looked there"
+    assert fake_daemon.inspects == (both[:1] if word else both)
+    assert not [exchange.path for exchange in fake_daemon.requests if exchange.path.endswith("/exec")]
+
+
+async def test_the_api_asks_nothing_about_external_workspaces(
+    fake_daemon: FakeDaemon, database_url: str
+) -> None:
+    async with serving(database_url, fake_daemon, runtime="external") as served:
+        fake_daemon.containers = {served.agent.container: State()}
+        assert [(await served.install()).status, (await served.uninstall()).status] == [422, 422]
+        for path in ("", "/available", "/compatibility?runtime=langgraph"):
+            assert (await served.ask("GET", path)).status == 200
+        assert (await served.ask("GET", "/hello/download")).status == 200
+        assert [plugin["name"] for plugin in (await served.ask("GET")).json] == ["hello"]
+    assert not [(exchange.method, exchange.path) for exchange in fake_daemon.requests]

@@ -1,5 +1,7 @@
 """The pool as the server sees it, and which errors are an absence and which a bug."""
 
+import traceback
+
 import asyncpg
 import pytest
 
@@ -102,11 +104,23 @@ async def test_who_is_unknown_to_the_server_cannot_ask_it(part: str, postgres: P
         await unavailable(database)
 
 
-async def test_a_url_that_makes_no_sense_is_a_wrong_setting() -> None:
-    url = "postgresql://u:hunter2@host/db?sslmode=perhaps"
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("postgresql://u:hunter2@host/db?sslmode=perhaps", id="an unknown mode"),
+        pytest.param("postgresql://u:hunter2\u2100@host/db", id="characters that normalise to others"),
+    ],
+)
+async def test_a_url_that_makes_no_sense_is_a_wrong_setting(url: str) -> None:
     async with opened(url) as database:
         with pytest.raises(SettingsError) as caught:
             async with database.connection():
                 pass
     assert caught.value.variable == "DATABASE_URL"
-    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_value_error_of_the_callers_own_is_none(database: Database) -> None:
+    with pytest.raises(ValueError, match="mine"):
+        async with database.connection():
+            raise ValueError("mine")

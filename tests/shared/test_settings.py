@@ -231,7 +231,6 @@ def test_a_refusal_says_what_would_be_taken(variable: str, text: str, said: str)
 
 
 def test_plugins_are_kept_in_the_home_where_nothing_else_is_said() -> None:
-    assert value("HEALTHSWEEP_HOME", "/srv/x") == Path("/srv/x")
     assert Settings.load({"HEALTHSWEEP_HOME": "/srv/x"}).plugins_dir == Path("/srv/x/plugins")
     both = {"HEALTHSWEEP_HOME": "/srv/x", "PLUGINS_DIR": "/srv/plugins"}
     assert Settings.load(both).plugins_dir == Path("/srv/plugins")
@@ -244,3 +243,10 @@ def test_what_is_shown_is_plain_json() -> None:
     assert shown["SWEEP_INTERVAL"] == 1.5
     assert shown["EXTERNAL_RUNTIMES"] == "external,kimi,kimi-cli"
     assert shown["SWEEP_WRITE"] is True
+
+
+def test_where_a_database_is_needed_its_absence_says_what_to_set() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL is not set"):
+        Settings.load({}).required_database_url()
+    url = "postgresql://host/db"
+    assert Settings.load({"DATABASE_URL": url}).required_database_url() == url

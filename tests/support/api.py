@@ -41,13 +41,14 @@ class Answer:
 
 
 class Api(ServiceProcess):
-    """See the module. `url` is where it listens, `environment` what it was started with."""
+    """See the module. `url` is where it listens, `home` where its files are, `environment` what it got."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__("api", environment)
         self.environment = environment
         self.admin_token = environment["ADMIN_TOKEN"]
         self.url = f"http://127.0.0.1:{environment['PORT']}"
+        self.home = Path(environment["HEALTHSWEEP_HOME"])
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

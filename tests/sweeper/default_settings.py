@@ -13,15 +13,17 @@ SWEEP_INTERVAL, OFFLINE_GRACE, ONLINE_GRACE = 15, 1, 2
 OFFLINE_IN = timedelta(seconds=SWEEP_INTERVAL + OFFLINE_GRACE + 1)
 ONLINE_IN = timedelta(seconds=SWEEP_INTERVAL + ONLINE_GRACE + 1)
 
-EXITS_AT_ONCE = ("/bin/sh", "-c", "exit 7")
-LIVES_SHORTLY = ("/bin/sh", "-c", "sleep 1.5; exit 8")
+# Crash loops live for so many seconds, and less than ONLINE_GRACE.
+SEEN_ONLINE = (0, 1.5)
+NEVER_ONLINE = (1.2, 1.5, 1.8)
 
 
 @scenario
 async def with_default_settings(ground: Ground) -> None:
     async with Play(ground.engine, await ground.database(), ground.place()) as play:
         killed, paused = await play.fleet(2)
-        loops = [await _crash_loop(play, command) for command in (EXITS_AT_ONCE, LIVES_SHORTLY)]
+        loops = [await _crash_loop(play, "online", seconds) for seconds in SEEN_ONLINE]
+        beginners = [await _crash_loop(play, "offline", seconds) for seconds in NEVER_ONLINE]
         environment = {"DATABASE_URL": play.url, "DOCKER_HOST": play.proxy.host}
         async with ServiceProcess("sweeper", environment) as sweeper:
             await sweeper.event("sweep.completed")  # so each has to wait for as long as it can be
@@ -40,16 +42,17 @@ async def with_default_settings(ground: Ground) -> None:
 
             await sweeper.sweeps(2)
             now = await statuses(play.url)
-            assert [now[workspace] for workspace in loops] == ["offline", "offline"]
-        for workspace in loops:
-            (row,) = [row for row in await play.transitions() if row.workspace_id == workspace]
-            assert row.status == "offline"  # once, and never back
+            assert {now[workspace] for workspace in (*loops, *beginners)} == {"offline"}
+        rows = [row for row in await play.transitions() if row.workspace_id not in (killed, paused)]
+        assert {row.status for row in rows} == {"offline"}
+        assert sorted(row.workspace_id for row in rows) == sorted(loops)  # once, and never back
         assert not sweeper.events("sweep.overran")
         assert not await play.false_offlines()
 
 
-async def _crash_loop(play: Play, command: tuple[str, ...]) -> UUID:
-    workspace = await add_workspace(play.url)
+async def _crash_loop(play: Play, status: str, seconds: float) -> UUID:
+    workspace = await add_workspace(play.url, status=status, reason="created")
+    command = ("/bin/sh", "-c", f"sleep {seconds}; exit 7")
     play.containers[workspace] = await play.engine.container(
         container_name(workspace), command=command, restart="always"
     )

@@ -7,8 +7,8 @@
     async def test_no_false_offline(name: str, side_by_side: SideBySide) -> None:
         await side_by_side.end_of(name)
 
-When the first of these tests begins, the scenarios of all that were selected start at once, because most
-of their time is waiting. Each test then waits for its own.
+When the first of these tests begins, the scenarios of all that were selected start, because most of their
+time is waiting. Each test then waits for its own.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ from tests.support.postgres import PostgresServer
 from tests.support.processes import ServiceProcess
 from tests.support.proxy import RecordingProxy
 from tests.sweeper.service import add_workspace, eventually, quick_sweeper, statuses
+
+APART_S = 1.0
+"""Scenarios begin so far apart, the longest first: what each starts keeps a small machine busy."""
 
 SWEEPS = 5
 """At least so many, in each trouble."""
@@ -69,9 +72,10 @@ def scenario(run: Scenario) -> Scenario:
 
 
 def names(*modules: ModuleType) -> list[str]:
-    """The scenarios of these modules."""
-    wanted = {module.__name__ for module in modules}
-    return [name for name, run in _SCENARIOS.items() if run.__module__ in wanted]
+    """The scenarios of these modules, in their order."""
+    return [
+        name for module in modules for name, run in _SCENARIOS.items() if run.__module__ == module.__name__
+    ]
 
 
 def selected(items: Iterable[pytest.Item]) -> list[str]:
@@ -96,8 +100,8 @@ class SideBySide:
         await asyncio.shield(self._running[name])
 
     async def __aenter__(self) -> Self:
-        for name in self._selected:
-            self._running[name] = asyncio.ensure_future(_SCENARIOS[name](self._ground))
+        for number, name in enumerate(self._selected):
+            self._running[name] = asyncio.ensure_future(self._play(name, after_s=number * APART_S))
         return self
 
     async def __aexit__(
@@ -109,6 +113,10 @@ class SideBySide:
         for running in self._running.values():
             running.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _play(self, name: str, *, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await _SCENARIOS[name](self._ground)
 
 
 class Play:

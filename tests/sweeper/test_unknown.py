@@ -157,9 +157,21 @@ async def test_one_that_hangs_holds_up_no_grace(scene: Scene) -> None:
         assert await scene.status(sick) == "offline"
 
 
+async def test_an_answer_that_takes_longer_than_the_interval_counts(scene: Scene) -> None:
+    async with scene.other_engine(timeout=2.5, SWEEP_INTERVAL="1", ENGINE_TIMEOUT="2.5"):
+        slow = await scene.add(container=State("exited", delay=1.8))
+        sick = await scene.add(container=State("exited", delay=60))
+        await scene.sweep()
+        assert (await scene.status(slow), await scene.status(sick)) == ("offline", "online")
+        assert scene.events("workspace.state_unknown", workspace_id=str(sick), reason="timeout")
+        assert not scene.events("sweep.aborted")
+
+
 async def test_many_that_hang_do_not_starve_the_others(scene: Scene) -> None:
-    async with scene.other_engine(timeout=0.3, SWEEP_INTERVAL="1"):  # nobody is asked after that long
-        sick = [await scene.add(container=State("exited", delay=60)) for _ in range(75)]
+    async with scene.other_engine(
+        timeout=0.3, SWEEP_INTERVAL="1", ENGINE_TIMEOUT="0.3"
+    ):  # nobody is asked after that long
+        sick = [await scene.add(container=State("exited", delay=60)) for _ in range(100)]
         await scene.sweep()
         assert scene.events("sweep.aborted", reason="timeout")
         dead = [await scene.add(container=DEAD) for _ in range(5)]

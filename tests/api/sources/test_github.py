@@ -8,7 +8,8 @@ import pytest
 from api.errors import FetchFailed, NotAtSource, Unpinned
 from api.sources import Limits
 from tests.api.sources.fetching import FAILED, content, fetch, sources, stream
-from tests.support.forge import Forge
+from tests.support.forge import Forge, Handler, serve
+from tests.support.rogue import refuse
 
 
 async def test_tag_commit_and_branch_are_the_versions_they_name(forge: Forge, tmp_path: Path) -> None:
@@ -42,6 +43,18 @@ async def test_repositories_are_found_however_the_forge_stores_them(
     forge.repository(place).commit({"version": b"1"}, tag="v1")
     await fetch(forge, "owner/plugin.git#v1", into)
     assert content(into) == {"version": b"1"}
+
+
+async def test_servers_that_insist_on_the_suffix(forge: Forge, into: Path) -> None:
+    def insist(handler: Handler) -> None:
+        (serve if ".git/" in handler.path else refuse(404))(handler)
+
+    forge.repository("owner/plugin.git").commit({"version": b"1"}, tag="v1")
+    forge.answer = insist
+    await fetch(forge, "owner/plugin#v1", into)
+    assert content(into) == {"version": b"1"}
+    known = sources(forge)
+    assert await known.signature(known.resolve("github://owner/plugin#v1")) is not None
 
 
 async def test_a_tag_hides_the_branch_of_its_name(forge: Forge, into: Path) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from api.errors import ContentRefused
+from api.sources.checkout import _records
 from tests.api.sources.fetching import content, fetch
 from tests.support.forge import Forge
 
@@ -138,3 +140,10 @@ async def test_a_link_in_the_place_of_a_directory_is_refused(
     with pytest.raises(ContentRefused, match=r"symbolic link: a$"):
         await fetch(forge, "owner/plugin#v1", into)
     assert list(into.iterdir()) == []
+
+
+def test_a_name_without_end_is_not_read_to_its_end() -> None:
+    output = BytesIO(bytes(2**24).replace(b"\0", b"x"))
+    with pytest.raises(ContentRefused, match="over-long name"):
+        list(_records(output))
+    assert output.tell() <= 2**21
