@@ -30,7 +30,6 @@ _LONGEST_FIRST = (
     "test_mutants.py",
     "test_no_false_offline.py",
     "test_schemathesis.py",
-    "test_no_delay.py",
     "test_install_chaos.py",
     "test_sweep_bench.py",
     "test_hostile_connections.py",

@@ -60,7 +60,7 @@ class PluginContainer:
     @asynccontextmanager
     async def _staged(self, name: str, archive: Path) -> AsyncIterator[str]:
         """The name of a fresh staging directory with the content of `archive`; what fails inside drops it."""
-        staging = f"{name}.{secrets.token_hex(6)}"
+        staging = secrets.token_hex(8)
         directory = f"/configs/plugins/.staging/{staging}/new/{name}"
         try:
             await self._run(scripts.PREPARE, name, name.lower(), staging)

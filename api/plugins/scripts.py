@@ -24,11 +24,12 @@ MISSING_PROGRAM = (126, 127)
 _ENTER = "cd /configs/plugins 2>/dev/null"
 
 _FINISH = """
+[ -d .staging ] && [ ! -L .staging ] || rm -f .staging
 for old in .staging/*/old/*; do
     [ -e "$old" ] || [ -L "$old" ] || continue
     if [ -e "${old##*/}" ] || [ -L "${old##*/}" ]; then rm -rf "$old"; else mv "$old" .; fi || exit 30
 done
-for own in .staging/*; do
+for own in .staging/* .staging/.[!.]*; do
     [ -e "$own" ] || [ -L "$own" ] || continue
     [ ! -d "$own/old" ] || rmdir "$own/old" || exit 30
     mv "$own" "$own.gone" && rm -rf "$own.gone" || exit 30

@@ -1,6 +1,6 @@
 """A place to play with plugins: a real api, a real engine, a registry, and a look into containers.
 
-ground = Ground(api, engine, registry)
+async with playground(url, engine, directory) as ground:
 workspace = await ground.workspace()                      a row with a running container
 ground.plugin("p", {"plugin.yaml": b"...", "hooks/run": (b"#!/bin/sh", 0o755)})
 answer = await ground.install(workspace, "p")
@@ -11,7 +11,8 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from deploy.images import FOREVER, IMAGE
-from tests.support.api import Answer, Api
+from tests.support.api import Answer, Api, running_api
 from tests.support.engine import Container, RealEngine
 
 Content = bytes | tuple[bytes, int]
@@ -123,14 +124,27 @@ def put_plugin(registry: Path, name: str, files: Mapping[str, Content]) -> Path:
     return root
 
 
+@asynccontextmanager
+async def playground(
+    url: str, engine: RealEngine, directory: Path, **environment: str
+) -> AsyncIterator["Ground"]:
+    """A ground on the migrated database `url`. Afterwards nothing staged is left, here or in a container."""
+    own = {"DATABASE_URL": url, "DOCKER_HOST": engine.host}
+    async with running_api({**own, **environment}, directory) as api:
+        ground = Ground(api, engine)
+        yield ground
+        await ground.check_nothing_is_left()
+    await engine.remove_containers()
+
+
 class Ground:
     """See the module."""
 
-    def __init__(self, api: Api, engine: RealEngine, registry: Path) -> None:
+    def __init__(self, api: Api, engine: RealEngine) -> None:
         self.api = api
         self.engine = engine
-        self.registry = registry
-        registry.mkdir(parents=True, exist_ok=True)
+        self.registry = api.home / "plugins"
+        self.workspaces: list[Workspace] = []
 
     async def row(self, **body: Any) -> str:
         """A workspace without a container; its id."""
@@ -160,7 +174,8 @@ class Ground:
         container = Container(self.engine, name, created["Id"])
         self.engine._containers.append(container)
         await container.start()
-        return Workspace(workspace_id, container)
+        self.workspaces.append(Workspace(workspace_id, container))
+        return self.workspaces[-1]
 
     def plugin(self, name: str, files: Mapping[str, Content]) -> None:
         """Put a plugin into the registry, in the place of an earlier one."""
@@ -186,14 +201,24 @@ class Ground:
             "POST", f"/workspaces/{workspace_id}/plugins", {"source": source, "restart": False, **body}
         )
 
-    async def uninstall(self, workspace: Workspace, name: str) -> Answer:
-        return await self.call("DELETE", f"/workspaces/{workspace.id}/plugins/{name}?restart=false")
+    async def uninstall(self, workspace: Workspace, name: str, *, restart: bool = False) -> Answer:
+        path = f"/workspaces/{workspace.id}/plugins/{name}?restart={str(restart).lower()}"
+        return await self.call("DELETE", path)
 
     async def installed(self, workspace: Workspace) -> list[dict[str, Any]]:
         answer = await self.call("GET", f"/workspaces/{workspace.id}/plugins")
         assert answer.status == 200, answer.body
         plugins: list[dict[str, Any]] = answer.json
         return plugins
+
+    async def check_nothing_is_left(self) -> None:
+        """Raise AssertionError for what was staged and is still there."""
+        assert list((self.api.home / "staging").iterdir()) == []
+        for workspace in self.workspaces:
+            if await workspace.container.status() == "running":
+                paths = ("/configs/plugins/.staging", "/configs/.CLAUDE.md.new")
+                code, _ = await workspace.run("test", "-e", paths[0], "-o", "-e", paths[1])
+                assert code != 0, f"something staged in {workspace.id}"
 
     async def call(self, method: str, path: str, body: object = None) -> Answer:
         return await self.api.call(method, path, body, token=self.api.admin_token)

@@ -15,7 +15,7 @@ from tests.api.ground import Content, put_plugin
 from tests.api.stage import Agent, Asked, add_agent, ask
 from tests.support.api import Api
 
-SMALL = {
+SMALL: dict[str, Content] = {
     "plugin.yaml": b"version: 1\n",
     ".hidden/x": b"",
     "hooks/run": (b"#!/bin/sh\n", 0o750),

@@ -13,10 +13,9 @@ from tests.api.ground import put_plugin
 from tests.api.stage import Asked, Stage, staged
 from tests.support.forge import Forge, serve
 from tests.support.postgres import PostgresServer
-from tests.support.rogue import hang, refuse
+from tests.support.rogue import refuse
 
 CACHE_BYTES = 2**20
-FETCH_S = 3
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,6 @@ async def stage(
     directory.mkdir()
     url = await postgres.create_database(template=migrated_database)
     settings = {
-        "PLUGIN_INSTALL_FETCH_TIMEOUT": str(FETCH_S),
         "GITHUB_BASE_URL": forge.url,
         "CACHE_MAX_BYTES": str(CACHE_BYTES),
     }
@@ -84,7 +82,6 @@ async def test_what_the_forge_answers(stage: Stage, forge: Forge) -> None:
         (serve, "github://o/p#v2", 404, "plugin_not_at_source"),
         (serve, "github://o/p#main", 422, "unpinned_source"),
         (refuse(503), "github://o/p#v1", 502, "fetch_failed"),
-        (hang, "github://o/p#v1", 504, "fetch_timed_out"),
     ):
         forge.answer = answer
         asked = await pull(stage, "p", source)

@@ -34,6 +34,7 @@ def few_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.timeout(600)
 async def test_they_wait_at_most_twice_as_long(start_api: StartApi, few_files: None) -> None:
     """p95 of 300 requests, the median of five rounds without and five with, in turn."""
     async with start_api() as api:

@@ -7,6 +7,7 @@ their beginning to their end, as a new api's requests do beside what a killed on
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,7 @@ def next_requests(box: Box, name: str) -> str:
     for path, content in THIRD.items():
         (third / path).write_bytes(content)
     upload = f"cp -r {third}/. /configs/plugins/.staging/p.2/new/p"
-    requests = {
+    requests: dict[str, list[tuple[str, ...]]] = {
         "list": [(scripts.LIST,), (scripts.CLEAN,)],
         "install": [(scripts.PREPARE, "p", "p", "p.2"), (upload,), (scripts.SWAP, "p", "p.2")],
         "install another": [(scripts.PREPARE, "s", "s", "s.2"), (scripts.SWAP, "s", "s.2")],
@@ -253,6 +254,28 @@ def test_names_that_differ_only_by_case_and_odd_neighbours(new_box: Callable[[],
     assert box.run(scripts.PREPARE, "n", "n", "x") == 0
 
 
+def test_whatever_stands_in_the_place_of_the_staging_it_is_no_hindrance(new_box: Callable[[], Box]) -> None:
+    box = new_box()
+    staging, outside = box.plugins / ".staging", box.root / "outside"
+    outside.mkdir()
+    (outside / "a").touch()
+    ways: tuple[Callable[[], object], ...] = (
+        staging.touch,
+        lambda: staging.symlink_to(outside),
+        lambda: staging.symlink_to("nowhere"),
+        lambda: box.fill(".staging/.odd/x", {"a": b""}),
+        lambda: box.fill(".staging/file", {"a": b""}),
+        partial(_directory_with_link, staging, outside),
+    )
+    for make in ways:
+        make()
+        box.prepared("p", "p.1", NEW)
+        assert box.run(scripts.SWAP, "p", "p.1") == 0
+        assert box.found("p") == NEW
+        assert not staging.exists()
+    assert (outside / "a").exists()
+
+
 def test_what_is_read_is_framed_by_bytes(new_box: Callable[[], Box]) -> None:
     box = new_box()
     box.fill("other", {"plugin.yaml": "größe\n\n".encode()})
@@ -266,3 +289,8 @@ def test_what_is_read_is_framed_by_bytes(new_box: Callable[[], Box]) -> None:
     (box.plugins / "link").symlink_to("q/a")
     assert box.run(scripts.READ, *paths, str(box.plugins / "link")) == 0
     assert box.output == "file 1 1\n0qfile 1 9\n3größe\n\n".encode()
+
+
+def _directory_with_link(directory: Path, target: Path) -> None:
+    directory.mkdir()
+    (directory / "link").symlink_to(target)

@@ -1,6 +1,7 @@
 """Plugins in real containers, on dockerd and on Podman: what goes in is what is there, to the bit."""
 
 import io
+import random
 import shutil
 import tarfile
 from collections.abc import AsyncIterator
@@ -10,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.api.ground import Content, Ground
-from tests.support.api import running_api
-from tests.support.engine import PodmanEngine, RealEngine
+from tests.api.ground import Content, Ground, playground
+from tests.support.engine import DockerEngine, RealEngine
+from tests.support.postgres import PostgresServer
 
 MANIFEST = b"version: 1.0.0\nskills: [greet]\nruntimes: [claude_code]\n"
 VARIED: dict[str, Content] = {
@@ -36,13 +37,20 @@ CONTAINERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-async def ground(database_url: str, real_engine: RealEngine, short_directory: Path) -> AsyncIterator[Ground]:
-    environment = {"DATABASE_URL": database_url, "DOCKER_HOST": real_engine.host}
-    async with running_api(environment, short_directory / "api") as api:
-        yield Ground(api, real_engine, short_directory / "api" / "home" / "plugins")
-        left = list((short_directory / "api" / "home" / "staging").iterdir())
-        assert not left, "something staged was left on the host"
+@pytest.fixture(scope="module", params=["docker", "podman"])
+def engine(request: pytest.FixtureRequest) -> RealEngine:
+    engine: RealEngine = request.getfixturevalue(f"{request.param}_engine")
+    return engine
+
+
+@pytest.fixture(scope="module")
+async def ground(
+    postgres: PostgresServer, migrated_database: str, engine: RealEngine, run_directory: Path
+) -> AsyncIterator[Ground]:
+    url = await postgres.create_database(template=migrated_database)
+    async with playground(url, engine, run_directory / f"in-{type(engine).__name__}") as ground:
+        yield ground
+    await postgres.drop_database(url)
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -83,12 +91,17 @@ async def test_a_newer_version_leaves_nothing_of_the_older(ground: Ground) -> No
 
 async def test_many_files(ground: Ground) -> None:
     workspace = await ground.workspace()
-    number_of_files = (
-        500 if isinstance(ground.engine, PodmanEngine) else 5000
-    )  # Podman takes a second for 150
-    ground.plugin("many", {f"d{number % 50}/f{number}": b"%d" % number for number in range(number_of_files)})
+    count = 5000 if isinstance(ground.engine, DockerEngine) else 50  # Podman takes its time for each
+    ground.plugin("many", {f"d{number % 50}/f{number}": b"%d" % number for number in range(count)})
     assert (await ground.install(workspace, "many")).status == 200
     assert await workspace.tree("/configs/plugins/many") == ground.expected("many")
+
+
+async def test_a_large_file(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    ground.plugin("large", {"noise": random.randbytes(90 * 2**20)})
+    assert (await ground.install(workspace, "large")).status == 200
+    assert await workspace.tree("/configs/plugins/large") == ground.expected("large")
 
 
 async def test_names_that_differ_only_by_case_are_refused(ground: Ground) -> None:
@@ -108,6 +121,10 @@ async def test_without_a_shell_it_has_its_own_code(ground: Ground) -> None:
     answer = await ground.install(workspace, "p")
     assert (answer.status, answer.json["code"]) == (500, "container_lacks_shell")
     assert answer.json["error"] == "failed to copy plugin to container"
+    answer = await ground.call("GET", f"/workspaces/{workspace.id}/plugins")
+    assert (answer.status, answer.json, answer.headers["X-Container-State"]) == (200, [], "unknown")
+    line = await ground.api.event("plugin.list_failed", workspace_id=workspace.id)
+    assert line["detail"] == "container_lacks_shell"
 
 
 async def test_a_read_only_container_has_its_own_code(ground: Ground) -> None:
@@ -115,6 +132,7 @@ async def test_a_read_only_container_has_its_own_code(ground: Ground) -> None:
     ground.plugin("p", {"a": b"1"})
     answer = await ground.install(workspace, "p")
     assert (answer.status, answer.json["code"]) == (500, "container_not_writable")
+    assert await ground.installed(workspace) == []
 
 
 async def test_what_a_list_shows_and_leaves_out(ground: Ground) -> None:

@@ -31,12 +31,13 @@ checks.allow_header_conformance.enabled = false
 """
 
 
+@pytest.mark.timeout(600)
 async def test_2000_requests(docker: DockerEngine, database_url: str, short_directory: Path) -> None:
     await fuzz(docker, database_url, short_directory, examples=60, seed=1, least=2000)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 async def test_20000_requests(docker: DockerEngine, database_url: str, short_directory: Path) -> None:
     seed = random.randrange(2**32)
     await fuzz(docker, database_url, short_directory, examples=650, seed=seed, least=20_000)

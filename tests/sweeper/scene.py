@@ -36,7 +36,7 @@ QUICK = {
     "SWEEP_INTERVAL": "5",
     "OFFLINE_GRACE": "0",
     "ONLINE_GRACE": "0",
-    "ENGINE_TIMEOUT": "0.5",
+    "ENGINE_TIMEOUT": "3",
     "REMOTE_LIVENESS_STALE_AFTER": "180",
 }
 
@@ -107,13 +107,13 @@ class Scene:
         return max(seconds, up)
 
     @asynccontextmanager
-    async def other_engine(self, *, timeout: float, **environment: str) -> AsyncIterator[None]:
-        """Sweep with this ENGINE_TIMEOUT (seconds), and with `environment`."""
-        quick = self._engine
-        async with Engine(self.daemon.host, timeout=timeout) as self._engine:
-            self.restart(**environment)
+    async def other_timeout(self, seconds: float, **environment: str) -> AsyncIterator[None]:
+        """Sweep with this ENGINE_TIMEOUT, and with `environment`."""
+        usual = self._engine
+        async with Engine(self.daemon.host, timeout=seconds) as self._engine:
+            self.restart(ENGINE_TIMEOUT=str(seconds), **environment)
             yield
-        self._engine = quick
+        self._engine = usual
 
     async def tell(self, workspace_id: UUID, status: str, reason: str) -> None:
         """A history row, as of a transition to `status`."""

@@ -156,7 +156,7 @@ class Play:
         return workspaces
 
     def sweeper(self, **environment: str) -> ServiceProcess:
-        return quick_sweeper(self.url, self.proxy.host, **{"ENGINE_TIMEOUT": "2", **environment})
+        return quick_sweeper(self.url, self.proxy.host, **{"ENGINE_TIMEOUT": "3", **environment})
 
     async def transitions(self) -> list[Transition]:
         """What was written since the rows were made."""
@@ -167,6 +167,10 @@ class Play:
 
     async def all_online(self) -> bool:
         return set((await statuses(self.url)).values()) == {"online"}
+
+    async def all_is_well(self, sweeper: ServiceProcess) -> None:
+        """Wait for a sweep in which Docker could tell about everyone."""
+        await sweeper.event("sweep.completed", after=sweeper.position, unknown=0)
 
     async def is_alive(self, sweeper: ServiceProcess, workspace: UUID) -> None:
         """All that trouble over, the sweeper still marks: this one's container is killed, and started."""

@@ -1,6 +1,7 @@
 """What Docker could not tell changes nothing, is said once, and holds up nobody else."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -33,7 +34,13 @@ def test_every_fault_has_its_reason() -> None:
     assert set(REASONS) == set(FAULTS)
 
 
-@pytest.mark.parametrize("fault", REASONS)
+@pytest.fixture(params=REASONS)
+async def fault(request: pytest.FixtureRequest, scene: Scene) -> AsyncIterator[str]:
+    """One of FAULTS; the one that takes a whole timeout takes a short one."""
+    async with scene.other_timeout(0.5 if request.param == "hang" else 3):
+        yield request.param
+
+
 async def test_a_faulty_inspect_is_no_answer(scene: Scene, fault: str) -> None:
     workspaces = [await scene.add(container=DEAD), await scene.add()]
     waiting = await scene.add("offline", reason="exited", container=State())
@@ -64,7 +71,6 @@ async def _healthy(_: Request) -> None:
     """A hook that changes nothing."""
 
 
-@pytest.mark.parametrize("fault", REASONS)
 async def test_a_faulty_engine_is_said_on_its_edges(scene: Scene, fault: str) -> None:
     workspaces = [await scene.add(container=State()) for _ in range(3)]
     await scene.daemon.fault(fault)
@@ -129,7 +135,7 @@ async def test_the_streak_of_a_row_that_left_is_forgotten(scene: Scene) -> None:
 
 
 async def test_one_that_hangs_holds_up_nobody(scene: Scene) -> None:
-    async with scene.other_engine(timeout=20):
+    async with scene.other_timeout(20):
         sick = await scene.add(container=State("exited", delay=60))
         dead = [await scene.add(container=DEAD) for _ in range(3)]
         sweeping = asyncio.create_task(scene.sweep())
@@ -143,7 +149,7 @@ async def test_one_that_hangs_holds_up_nobody(scene: Scene) -> None:
 
 
 async def test_one_that_hangs_holds_up_no_grace(scene: Scene) -> None:
-    async with scene.other_engine(timeout=20, OFFLINE_GRACE="0.2", ONLINE_GRACE="0.2"):
+    async with scene.other_timeout(20, OFFLINE_GRACE="0.2", ONLINE_GRACE="0.2"):
         sick = await scene.add("offline", reason="exited", container=State(delay=60))  # asked at once
         dead = await scene.add(container=DEAD)
         back = await scene.add("offline", reason="exited", container=State())
@@ -158,7 +164,7 @@ async def test_one_that_hangs_holds_up_no_grace(scene: Scene) -> None:
 
 
 async def test_an_answer_that_takes_longer_than_the_interval_counts(scene: Scene) -> None:
-    async with scene.other_engine(timeout=2.5, SWEEP_INTERVAL="1", ENGINE_TIMEOUT="2.5"):
+    async with scene.other_timeout(2.5, SWEEP_INTERVAL="1"):
         slow = await scene.add(container=State("exited", delay=1.8))
         sick = await scene.add(container=State("exited", delay=60))
         await scene.sweep()
@@ -168,9 +174,7 @@ async def test_an_answer_that_takes_longer_than_the_interval_counts(scene: Scene
 
 
 async def test_many_that_hang_do_not_starve_the_others(scene: Scene) -> None:
-    async with scene.other_engine(
-        timeout=0.3, SWEEP_INTERVAL="1", ENGINE_TIMEOUT="0.3"
-    ):  # nobody is asked after that long
+    async with scene.other_timeout(0.3, SWEEP_INTERVAL="1"):  # nobody is asked after that long
         sick = [await scene.add(container=State("exited", delay=60)) for _ in range(100)]
         await scene.sweep()
         assert scene.events("sweep.aborted", reason="timeout")
@@ -181,7 +185,7 @@ async def test_many_that_hang_do_not_starve_the_others(scene: Scene) -> None:
 
 
 async def test_an_engine_that_leaves_while_it_is_asked_is_asked_no_more(scene: Scene) -> None:
-    async with scene.other_engine(timeout=20):
+    async with scene.other_timeout(20):
         workspaces = [await scene.add(container=DEAD) for _ in range(30)]
         scene.daemon.answer(INSPECT, Slow(30))
         scene.daemon.answer(f"/containers/{container_name(workspaces[0])}/json", Close())
@@ -197,6 +201,6 @@ async def test_a_list_that_hangs_costs_one_timeout_for_all(scene: Scene) -> None
     for _ in range(30):
         await scene.add(container=State())
     scene.daemon.answer(LIST, Hang())
-    async with asyncio.timeout(2):
+    async with scene.other_timeout(0.5), asyncio.timeout(2):
         report = await scene.sweep()
     assert (report.unknown, report.inspects) == (30, 0)

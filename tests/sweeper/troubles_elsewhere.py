@@ -23,7 +23,7 @@ async def postgresql_is_restarted(ground: Ground) -> None:
     ):
         workspaces = await play.fleet(3)
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(1)
+            await play.all_is_well(sweeper)
             for end in (server.stop, server.kill):
                 here = sweeper.position
                 await end()
@@ -47,7 +47,7 @@ async def postgresql_takes_no_writes(ground: Ground) -> None:
     ):
         dying, *others = await play.fleet(3)
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(1)
+            await play.all_is_well(sweeper)
             here = sweeper.position
             await server.set_read_only(True)
             line = await sweeper.event("database.unreachable", after=here)

@@ -15,15 +15,15 @@ async def dockerd_hangs_for_a_minute(ground: Ground) -> None:
     place = ground.place()
     async with DockerEngine(place / "d") as engine, Play(engine, await ground.database(), place) as play:
         workspaces = await play.fleet(4)
-        async with play.sweeper(ENGINE_TIMEOUT="3") as sweeper:
-            await sweeper.sweeps(2)
+        async with play.sweeper() as sweeper:
+            await play.all_is_well(sweeper)
             dying = workspaces[0]
             await play.containers[dying].kill()  # its grace may have begun when nobody answers any more
             engine.pause()
             here = sweeper.position
             await asyncio.sleep(STOPPED_S)
             assert len(sweeper.events("sweep.completed", after=here)) >= SWEEPS
-            (line,) = sweeper.events("engine.unreachable")
+            (line,) = sweeper.events("engine.unreachable", after=here)
             assert line["reason"] == "timeout"
             now = await statuses(play.url)
             assert {now[workspace] for workspace in workspaces[1:]} == {"online"}
@@ -43,13 +43,14 @@ async def dockerd_is_killed_and_started(ground: Ground) -> None:
     async with DockerEngine(place / "d") as engine, Play(engine, await ground.database(), place) as play:
         workspaces = await play.fleet(3)
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(2)
+            await play.all_is_well(sweeper)
+            here = sweeper.position
             await engine.kill()
-            await sweeper.event("engine.unreachable")
+            await sweeper.event("engine.unreachable", after=here)
             await sweeper.sweeps(SWEEPS)
             assert await play.all_online()
             await engine.start()
-            await sweeper.event("engine.recovered", timeout=60)
+            await sweeper.event("engine.recovered", after=here, timeout=60)
             for workspace in workspaces:  # without live-restore they have ended with their daemon
                 await play.becomes(workspace, "offline", timeout=20)
             assert len(sweeper.events("workspace.marked_offline", reason="exited")) == len(workspaces)
@@ -69,11 +70,11 @@ async def dockerd_with_live_restore_is_killed_and_started(ground: Ground) -> Non
     ):
         workspaces = await play.fleet(3)
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(2)
-            await engine.kill()
-            await sweeper.event("engine.unreachable")
-            await sweeper.sweeps(SWEEPS)
+            await play.all_is_well(sweeper)
             here = sweeper.position
+            await engine.kill()
+            await sweeper.event("engine.unreachable", after=here)
+            await sweeper.sweeps(SWEEPS)
             await engine.start()
             await sweeper.event("engine.recovered", after=here, timeout=60)
             await sweeper.sweeps(SWEEPS)
@@ -102,13 +103,13 @@ async def one_shim_is_stopped(ground: Ground) -> None:
             line = await sweeper.event("workspace.state_unknown", workspace_id=str(sick_too))
             assert line["reason"] == "timeout"
             await sweeper.sweeps(1)
-            began = time.monotonic()
             await play.containers[healthy].kill()
+            began = time.monotonic()
             await play.becomes(healthy, "offline", timeout=30)
             assert time.monotonic() - began < 4 + 1 + 1
             await sweeper.sweeps(1)
-            began = time.monotonic()
             await play.containers[healthy].start()
+            began = time.monotonic()
             await play.becomes(healthy, "online", timeout=30)
             assert time.monotonic() - began < 4 + 2 + 1
             await sweeper.sweeps(SWEEPS - 3)
@@ -122,7 +123,7 @@ async def docker_host_names_an_empty_engine(ground: Ground) -> None:
     async with Play(ground.engine, await ground.database(), ground.place()) as play:
         await play.fleet(5)
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(2)
+            await play.all_is_well(sweeper)
         async with play.sweeper(DOCKER_HOST=ground.empty.host) as sweeper:
             line = await sweeper.event("sweep.held")
             assert (line["would_mark_offline"], line["of"]) == (5, 5)
@@ -130,6 +131,7 @@ async def docker_host_names_an_empty_engine(ground: Ground) -> None:
             assert len(sweeper.events("sweep.held")) == 1
             assert all(line["inspects"] == 0 for line in sweeper.events("sweep.completed"))
         async with play.sweeper() as sweeper:
-            await sweeper.sweeps(2)
+            await play.all_is_well(sweeper)
+            await sweeper.sweeps(1)
         assert await play.transitions() == []
         assert await play.all_online()
