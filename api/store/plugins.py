@@ -95,7 +95,7 @@ class PluginStore:
 
 _RECORDS = """
 SELECT plugin_name, source, digest, installed_at, pulled_at
-FROM healthsweep.plugin_records WHERE workspace_id = $1 ORDER BY plugin_name
+FROM healthsweep.plugin_records WHERE workspace_id = $1 ORDER BY plugin_name COLLATE "C"
 """
 _INSTALLED = """
 INSERT INTO healthsweep.plugin_records AS record
@@ -133,7 +133,7 @@ _IS_ORG = (
 )
 _ALLOWLIST = """
 SELECT plugin_name, enabled_by, enabled_at FROM public.org_plugin_allowlist
-WHERE org_id = $1 ORDER BY plugin_name
+WHERE org_id = $1 ORDER BY plugin_name COLLATE "C"
 """
 _LOCK_ORG = "SELECT pg_advisory_xact_lock(hashtext('healthsweep.allowlist.' || $1))"
 _DISALLOW = "DELETE FROM public.org_plugin_allowlist WHERE org_id = $1"

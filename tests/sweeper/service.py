@@ -18,7 +18,7 @@ QUICK = {
     "SWEEP_INTERVAL": "1",
     "OFFLINE_GRACE": "0.1",
     "ONLINE_GRACE": "0.1",
-    "ENGINE_TIMEOUT": "0.5",
+    "ENGINE_TIMEOUT": "3",
 }
 
 

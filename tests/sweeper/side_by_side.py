@@ -156,7 +156,7 @@ class Play:
         return workspaces
 
     def sweeper(self, **environment: str) -> ServiceProcess:
-        return quick_sweeper(self.url, self.proxy.host, **{"ENGINE_TIMEOUT": "3", **environment})
+        return quick_sweeper(self.url, self.proxy.host, **environment)
 
     async def transitions(self) -> list[Transition]:
         """What was written since the rows were made."""

@@ -95,9 +95,7 @@ async def one_shim_is_stopped(ground: Ground) -> None:
         async with (
             ground.engine.sick(play.containers[sick]),
             ground.engine.sick(play.containers[sick_too]),
-            play.sweeper(
-                SWEEP_INTERVAL="4", OFFLINE_GRACE="1", ONLINE_GRACE="2", ENGINE_TIMEOUT="3"
-            ) as sweeper,
+            play.sweeper(SWEEP_INTERVAL="4", OFFLINE_GRACE="1", ONLINE_GRACE="2") as sweeper,
         ):
             # Whether the second one may come online must be asked in each sweep, and is not answered.
             line = await sweeper.event("workspace.state_unknown", workspace_id=str(sick_too))
