@@ -103,9 +103,8 @@ FROM head LEFT JOIN LATERAL (
         workspace.status,
         workspace.version,
         workspace.runtime,
-        NOT EXISTS (
-            SELECT FROM public.workspaces AS other
-            WHERE other.id <> workspace.id AND left(other.id::text, 12) = left(workspace.id::text, 12)
+        left(workspace.id::text, 12) NOT IN (
+            SELECT left(id::text, 12) FROM public.workspaces GROUP BY 1 HAVING count(*) > 1
         ) AS short_name_is_unique,
         CASE WHEN newest.to_status = 'offline' THEN newest.reason END AS offline_reason,
         CASE WHEN isfinite(workspace.heard_at) IS NOT false
@@ -130,8 +129,9 @@ FROM head LEFT JOIN LATERAL (
     ) AS workspace
     LEFT JOIN LATERAL (
         SELECT to_status, reason FROM healthsweep.history
-        WHERE workspace_id = workspace.id ORDER BY history.id DESC LIMIT 1
-    ) AS newest ON workspace.status = 'offline'
+        WHERE workspace_id = workspace.id AND workspace.status = 'offline'
+        ORDER BY history.id DESC LIMIT 1
+    ) AS newest ON true
     WHERE NOT workspace.runtime = ANY ($1::text[])
 ) AS fleet ON true
 """

@@ -73,6 +73,8 @@ class Workspace:
 
     async def tree(self, path: str) -> dict[str, Seen]:
         """Like `files`, but what can be compared. Podman's archives name other owners: stat tells."""
+        if not (files := await self.files(path)):
+            return {}
         _, output = await self.run("find", path, "-exec", "stat", "-c", "%u %g %n", "{}", "+")
         owners = {}
         for line in output.splitlines():
@@ -80,7 +82,7 @@ class Workspace:
             owners[found.removeprefix(path).lstrip("/")] = (int(owner), int(group))
         return {
             name: _seen(member, content, *owners[name])
-            for name, (member, content) in (await self.files(path)).items()
+            for name, (member, content) in files.items()
             if name != "."
         }
 

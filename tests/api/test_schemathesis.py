@@ -63,7 +63,7 @@ async def fuzz(
         )
         assert not stage.api.events("request.failed")
         assert not stage.api.events("library.message")
-    assert status == 0, said
+    assert status == 0, f"it ended with {status}: {said}"
     assert asked >= least, f"{asked:.0f} requests"
 
 
