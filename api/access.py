@@ -106,6 +106,16 @@ class Gatekeeper:
             _reject(InvalidToken(), "mismatch", token)
         return self._admit(known, token, tell_removed=tell_removed)
 
+    async def holder(self, headers: Mapping[str, str]) -> Caller | None:
+        """Whose live token this is, whatever it opens; None for everybody else."""
+        token = bearer_token(headers)
+        if token is None or self.is_admin(token):
+            return Caller(is_admin=True) if token else None
+        known = await self._store.token(token_digest(token))
+        if known is None or known.revoked or known.workspace_removed:
+            return None
+        return Caller(is_admin=False, workspace_id=known.workspace_id, token_id=known.token_id)
+
     def credential(self, headers: Mapping[str, str]) -> Credential:
         """What these headers show; nothing is decided yet."""
         token = bearer_token(headers)
@@ -139,7 +149,7 @@ class Gatekeeper:
             case "unknown":
                 raise WorkspaceNotFound
             case "removed" if tell_removed:
-                raise _removed(workspace_id)
+                raise WorkspaceRemoved(workspace_id)
             case "missing":
                 self.refuse(credential)
             case "removed" | "revoked" | "mismatch" as why:
@@ -160,7 +170,7 @@ class Gatekeeper:
     def _admit(self, known: KnownToken, token: str, *, tell_removed: bool) -> Caller:
         if known.workspace_removed:
             if tell_removed:
-                raise _removed(known.workspace_id)
+                raise WorkspaceRemoved(known.workspace_id)
             _reject(InvalidToken(), "removed", token)
         if known.revoked:
             _reject(InvalidToken(), "revoked", token)
@@ -173,10 +183,6 @@ def _admins_workspace_id(text: str) -> UUID:
         return parse_workspace_id(text)
     except WorkspaceIdError as exc:
         raise InvalidWorkspaceId from exc
-
-
-def _removed(workspace_id: UUID) -> WorkspaceRemoved:
-    return WorkspaceRemoved(workspace_id=str(workspace_id), deleted=True, status="removed")
 
 
 def _why_none(headers: Mapping[str, str]) -> Why:

@@ -5,7 +5,7 @@ database holds.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from api.agent_urls import NO_INBOUND, check_agent_url
@@ -14,8 +14,6 @@ from api.store.heartbeats import Vitals
 from shared.errors import WorkspaceIdError
 from shared.ids import parse_workspace_id
 from shared.workspaces import NewWorkspace
-
-DeliveryMode = Literal["push", "poll"]
 
 _INTEGER = 2**31 - 1
 _MOST_SPENT = 10**15
@@ -105,11 +103,6 @@ def parse_workspace(
     url = _url(body)
     if url is not None and not (url == NO_INBOUND and runtime in external_runtimes):
         check_agent_url(url, allow_private=allow_private)
-    tier = body.get("tier")
-    if tier is not None and (
-        isinstance(tier, bool) or not isinstance(tier, int) or not 0 <= tier <= _INTEGER
-    ):
-        raise InvalidRequest(f"tier must be a whole number from 0 to {_INTEGER}")
     return NewWorkspace(
         name=name,
         runtime=runtime,

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -50,9 +50,9 @@ CONNECTIONS = 10
 @asynccontextmanager
 async def application(settings: Settings) -> AsyncIterator[tuple[web.Application, Presence]]:
     """The application and what renews its presence; what they need is open while the context is."""
-    sources = Sources.load(settings)
-    staging = settings.healthsweep_home / "staging"
-    prepare_directories(settings, staging)
+    staging, cached = settings.healthsweep_home / "staging", settings.healthsweep_home / "cache"
+    prepare_directories(settings, emptied=(staging, cached))
+    sources = Sources.load(settings, scratch=staging)
     async with (
         Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
         Database(
@@ -70,10 +70,9 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         cache = ArchiveCache(
             fetcher=fetcher,
             sources=sources,
-            directory=settings.healthsweep_home / "cache",
+            directory=cached,
             max_bytes=settings.cache_max_bytes,
         )
-        cache.clear()
         routes = route_table(
             process=ProcessHandlers(engine=engine, store=presence),
             plugins=PluginHandlers(
@@ -116,7 +115,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         )
         app.on_response_prepare.append(common_headers(settings.cors_origins))
         routes.add_to(app)
-        yield app, Presence(database=database, store=presence, gatekeeper=gatekeeper)
+        yield app, Presence(store=presence, gatekeeper=gatekeeper)
 
 
 def route_table(
@@ -162,12 +161,13 @@ def route_table(
     )
 
 
-def prepare_directories(settings: Settings, staging: Path) -> None:
-    """Make what is missing, and drop what a killed process left half-fetched. Raises SettingsError."""
+def prepare_directories(settings: Settings, *, emptied: Iterable[Path]) -> None:
+    """Make what is missing, and drop what an earlier process left in the `emptied`. Raises SettingsError."""
     try:
         settings.plugins_dir.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True, mode=0o700)
+        for directory in emptied:
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True, mode=0o700)
     except OSError as exc:
         raise SettingsError("HEALTHSWEEP_HOME", f"cannot be written to: {exc.strerror}") from exc
 

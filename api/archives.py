@@ -16,6 +16,7 @@ from api.trees import Entry, Listing
 MANIFEST_JSON = "manifest.json"
 
 _MAX_MANIFEST_JSON_BYTES = 2**20
+_AGENT, _ROOT = 1000, 0
 _TAR_END = bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -28,12 +29,8 @@ class Tree:
     digest: str
     size_bytes: int
     manifest: Manifest
+    plugin_yaml: bytes
     plugin_yaml_sha256: str | None
-
-    @property
-    def skills(self) -> tuple[str, ...]:
-        """The skills that plugin.yaml names, those with valid names."""
-        return self.manifest.valid_skills()
 
 
 def check_tree(root: Path, *, max_bytes: int, max_files: int) -> Tree:
@@ -66,6 +63,7 @@ def check_tree(root: Path, *, max_bytes: int, max_files: int) -> Tree:
         digest=tree_digest((entry.path, entry.mode, hashes[entry.path]) for entry in _files(entries)),
         size_bytes=listing.size_bytes,
         manifest=_manifest(plugin_yaml),
+        plugin_yaml=plugin_yaml,
         plugin_yaml_sha256=hashes.get(PLUGIN_YAML),
     )
     if platform_sum and declared is not None:
@@ -85,24 +83,24 @@ def check_sha256(tree: Tree, expected: str | None, *, source: str) -> None:
         )
 
 
-def spool_tar(tree: Tree, target: Path, *, uid: int = 1000, gid: int = 1000) -> None:
-    """Write the tree as an uncompressed tar, the same bytes for the same tree. Blocks; raises OSError."""
+def spool_tar(tree: Tree, target: Path) -> None:
+    """Write the tree as an uncompressed tar, the agent's own. Blocks; raises OSError."""
     with target.open("wb") as file:
-        _write_tar(tree, file, uid=uid, gid=gid)
+        _write_tar(tree, file, owner=_AGENT)
 
 
 def pack_gzip(tree: Tree, file: BinaryIO) -> None:
     """Write the tree as a .tar.gz of root's, the same bytes for the same tree. Blocks; raises OSError."""
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-        _write_tar(tree, packed, uid=0, gid=0)
+        _write_tar(tree, packed, owner=_ROOT)
 
 
-def _write_tar(tree: Tree, sink: BinaryIO | gzip.GzipFile, *, uid: int, gid: int) -> None:
+def _write_tar(tree: Tree, sink: BinaryIO | gzip.GzipFile, *, owner: int) -> None:
     with Reader(tree.root) as reader:
         for entry in tree.entries:
             member = tarfile.TarInfo(entry.path)
             member.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
-            member.size, member.mode, member.uid, member.gid = entry.size, entry.mode, uid, gid
+            member.size, member.mode, member.uid, member.gid = entry.size, entry.mode, owner, owner
             sink.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
             if not entry.is_directory:
                 for chunk in reader.chunks(entry):

@@ -1,14 +1,13 @@
 """Archives for agents that pull: built once, whole before the first byte, kept on disk within a bound.
 
 An archive is found by the signature of its source, and stored under the sha256 of its bytes. The least
-recently used one goes when the bound is reached. What an earlier process left is dropped at start: its
-index is gone.
+recently used one goes when the bound is reached. The index is in memory, so the directory is emptied at
+start, by who makes it.
 """
 
 import asyncio
 import hashlib
 import secrets
-import shutil
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from api.archives import Tree, pack_gzip
-from api.errors import StorageFull
 from api.plugins.install import Fetcher
 from api.sources import Resolved, Sources
-from api.storage import full_disk_is
+from api.storage import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +40,6 @@ class ArchiveCache:
         self._max_bytes = max_bytes
         self._archives: OrderedDict[str, Archive] = OrderedDict()
         self._building: dict[str, asyncio.Task[Archive]] = {}
-
-    def clear(self) -> None:
-        """Drop everything that lies in the directory; at start."""
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory.mkdir(parents=True)
 
     async def opened(self, resolved: Resolved) -> tuple[Archive, BinaryIO]:
         """The archive of this plugin as it is at its source now, and its file; the caller closes that.
@@ -78,7 +71,7 @@ class ArchiveCache:
 
     async def _build(self, resolved: Resolved, signature: str | None) -> Archive:
         async with self._fetcher.fetched(resolved) as (tree, _):
-            with full_disk_is(StorageFull):
+            with storage_errors():
                 archive = await asyncio.to_thread(self._pack, tree)
         if signature is None or await self._sources.signature(resolved) != signature:
             signature = archive.etag  # under which nobody looks for it: it is for those who wait
@@ -89,6 +82,7 @@ class ArchiveCache:
         return archive
 
     def _pack(self, tree: Tree) -> Archive:
+        self._directory.mkdir(parents=True, exist_ok=True)
         unfinished = self._directory / f"unfinished.{secrets.token_hex(8)}"
         try:
             with unfinished.open("w+b") as file:

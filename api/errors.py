@@ -2,7 +2,7 @@
 
     ApiError
     ├── 400  InvalidRequest ─ InvalidBody, SourceRequired, InvalidSource, UnknownScheme, InvalidPluginName,
-    │                         InvalidWorkspaceId, NameMismatch
+    │                         InvalidWorkspaceId, NameMismatch, InvalidAgentUrl, ParentNotFound
     ├── 401  Unauthorized ─ MissingToken, InvalidToken, AdminRequired, InvalidAdminToken
     ├── 403  NotInAllowlist
     ├── 404  NotFound ─ WorkspaceNotFound, WorkspaceRemoved, PluginNotInstalled, OrgNotFound, TokenNotFound,
@@ -10,9 +10,10 @@
     ├── 405  MethodNotAllowed
     ├── 409  ConfirmationRequired
     ├── 413  BodyTooLarge, PluginTooLarge
+    ├── 416  RangeNotSatisfiable
     ├── 422  ExternalRuntime, Unpinned, ContentRefused, IntegrityFailed
     ├── 429  RateLimited, TooManyTokens
-    ├── 500  InternalError, CopyFailed, RemoveFailed
+    ├── 500  InternalError, CopyFailed ─ NotWritable, LacksShell; RemoveFailed
     ├── 502  FetchFailed
     ├── 503  ContainerNotRunning, EngineUnavailable, PlatformUnavailable
     ├── 504  FetchTimedOut
@@ -22,7 +23,9 @@ One middleware turns them into JSON. The message is for people and says what wou
 carries an exception's text, a path of this host, a DSN or a token.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
+from uuid import UUID
 
 from shared.errors import HealthsweepError
 
@@ -33,7 +36,7 @@ class ApiError(HealthsweepError):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     message: str = "internal error"
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = {}
 
     def __init__(self, message: str | None = None, **keys: object) -> None:
         self.message = message or type(self).message
@@ -94,7 +97,7 @@ class ParentNotFound(InvalidRequest):
 class Unauthorized(ApiError):
     status = 401
     code = "unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
 class MissingToken(Unauthorized):
@@ -130,8 +133,13 @@ class WorkspaceNotFound(NotFound):
 
 
 class WorkspaceRemoved(NotFound):
+    """What ends an agent's loop."""
+
     code = "workspace_removed"
     message = "workspace removed"
+
+    def __init__(self, workspace_id: UUID) -> None:
+        super().__init__(workspace_id=str(workspace_id), deleted=True, status="removed")
 
 
 class PluginNotInstalled(NotFound):
@@ -188,6 +196,18 @@ class PluginTooLarge(ApiError):
     message = "staged plugin exceeds size limit"
 
 
+class RangeNotSatisfiable(ApiError):
+    """Nothing of the `size_bytes` is in the range that was asked for."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    message = "the requested range is not in the archive"
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes=size_bytes)
+        self.headers = {"Content-Range": f"bytes */{size_bytes}"}
+
+
 class ExternalRuntime(ApiError):
     status = 422
     code = "external_runtime"
@@ -199,7 +219,7 @@ class Unpinned(ApiError):
 
 
 class ContentRefused(ApiError):
-    """`reason` is what rule was broken, `path` where in the plugin."""
+    """`reason` is the rule that was broken, `path` where in the plugin."""
 
     status = 422
     code = "plugin_content_refused"
@@ -273,14 +293,14 @@ class EngineUnavailable(ApiError):
     status = 503
     code = "container_engine_unavailable"
     message = "container engine unavailable — retry shortly"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class PlatformUnavailable(ApiError):
     status = 503
     code = "platform_unavailable"
     message = "platform datastore unavailable — retry shortly"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class StorageFull(ApiError):

@@ -74,7 +74,12 @@ class HeartbeatWriter:
             await self._arrived.wait()
             self._arrived.clear()
             while batch := self._take(MOST_AT_ONCE):
-                if not await self._write_batch(batch):
+                try:
+                    answered = await self._write_batch(batch)
+                except Exception as exc:  # noqa: BLE001 - handed to every request that waits, which says so
+                    answered = True
+                    self._give_up(batch, exc)
+                if not answered:
                     await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _take(self, most: int) -> list[_Waiting]:
@@ -89,9 +94,6 @@ class HeartbeatWriter:
             # Who came in meanwhile would only wait for the same answer.
             everyone = [*batch, *self._take(len(self._waiting))]
             self._give_up(everyone, DatabaseUnavailable("heartbeats cannot be written"))
-            return True
-        except Exception as exc:  # noqa: BLE001 - handed to every request that waits, which says so
-            self._give_up(batch, exc)
             return True
         except asyncio.CancelledError:
             self._give_up(batch, DatabaseUnavailable("the api ends"))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -22,9 +22,8 @@ class Allowance:
 class RateLimit:
     """Counts requests by key in the present minute; 0 means no limit. Memory is bounded by one minute."""
 
-    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._clock = clock
         self._minute = 0
         self._counts: dict[str, int] = {}
 
@@ -32,7 +31,7 @@ class RateLimit:
         """Count one request of `key`; None where there is no limit."""
         if not self._per_minute:
             return None
-        now = self._clock()
+        now = time.time()
         minute = int(now // WINDOW_S)
         if minute != self._minute:
             self._minute, self._counts = minute, {}
@@ -51,10 +50,10 @@ class ClientAddress:
     def __init__(self, trusted_proxies: Iterable[str]) -> None:
         self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
 
-    def of(self, peer: str | None, forwarded_for: str | None) -> str:
+    def of(self, peer: str | None, forwarded_for: str) -> str:
         """The nearest address that is no trusted proxy, read from the right of X-Forwarded-For."""
         address = peer or "unix"
-        hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+        hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
         while hops and self._trusts(address):
             address = hops.pop()
         return address

@@ -29,7 +29,7 @@ from api.errors import (
 from api.limits import Allowance, ClientAddress, RateLimit
 from api.routes import Handler, Route, RouteTable
 from shared import metrics
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, SchemaError
 from shared.moments import rfc3339
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ def _as_api_error(exc: Exception) -> ApiError:  # noqa: PLR0911 - a table
     match exc:
         case ApiError():
             return exc
-        case DatabaseUnavailable():
+        case DatabaseUnavailable() | SchemaError():
             return PlatformUnavailable()
         case web.HTTPNotFound():
             return NotFound()
@@ -171,11 +171,16 @@ def gates(
             return await gatekeeper.workspace(
                 request.headers, request.match_info["id"], tell_removed=route.tells_removed
             )
+        if route.access == "boot" and route.limited:
+            return await gatekeeper.holder(
+                request.headers
+            )  # whom to count; who may call, the handler decides
         return gatekeeper.admin(request.headers) if route.access == "admin" else None
 
     def count(request: web.Request, caller: Caller | None) -> None:
         if caller is None:
-            key = f"address {address.of(request.remote, request.headers.get('X-Forwarded-For'))}"
+            forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
+            key = f"address {address.of(request.remote, forwarded_for)}"
         else:
             key = f"token {caller.token_id or 'admin'}"
         allowance = limit.take(key)

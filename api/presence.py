@@ -8,7 +8,6 @@ import structlog
 from api.access import Gatekeeper
 from api.store.presence import PresenceStore
 from shared import metrics
-from shared.database import Database, check_schema
 from shared.errors import DatabaseUnavailable, SchemaOlder
 from shared.outage import Outage
 
@@ -21,8 +20,7 @@ _RETRY_S: Final = 1.0
 class Presence:
     """Renews the presence row while the process serves."""
 
-    def __init__(self, *, database: Database, store: PresenceStore, gatekeeper: Gatekeeper) -> None:
-        self._database = database
+    def __init__(self, *, store: PresenceStore, gatekeeper: Gatekeeper) -> None:
         self._store = store
         self._gatekeeper = gatekeeper
         self._outage = Outage()
@@ -40,9 +38,6 @@ class Presence:
 
     async def _succeeds(self, *, starting: bool) -> bool:
         try:
-            if starting:
-                async with self._database.connection() as connection:
-                    await check_schema(connection)
             await self._store.renew(starting=starting)
             await self._gatekeeper.write_uses()
         except DatabaseUnavailable as exc:

@@ -5,6 +5,7 @@ Nothing here knows a web.Request; handlers read the bytes and hand them in.
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -13,26 +14,45 @@ from api.names import PLUGIN_NAME_RULE, is_plugin_name
 
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+MOST_DEPTH = 64
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """The escape for NUL: `\\u0000` after an even number of backslashes."""
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """The JSON object in `raw`. Raises InvalidBody for anything else.
 
-    Refused too: duplicate keys (two readers would see two requests), NaN and infinities, and texts that
-    PostgreSQL cannot hold: `\\u0000` and lone surrogates.
+    Refused too: another encoding than UTF-8, duplicate keys (two readers would see two requests), NaN and
+    infinities, texts that PostgreSQL cannot hold (`\\u0000` and lone surrogates), and more than MOST_DEPTH
+    levels, which an answer that holds this one could not be made of.
     """
     try:
-        if _NUL.search(raw):
+        text = raw.decode("utf-8-sig")
+        if _NUL.search(text):
             raise InvalidBody
-        value = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        _refuse_depth(value)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as exc:
         raise InvalidBody from exc
     if not isinstance(value, dict):
         raise InvalidBody
     return value
+
+
+def _refuse_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [child for each in level for child in _children(each)]
+    if level:
+        raise InvalidBody(detail=f"nested more than {MOST_DEPTH} levels deep")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,8 +90,8 @@ def parse_install(raw: bytes) -> InstallRequest:
 
 def parse_flag(text: str | None, *, name: str, default: bool) -> bool:
     """A query parameter that is true or false. Raises InvalidRequest."""
-    match text:
-        case None | "":
+    match (text or "").lower():
+        case "":
             return default
         case "true" | "1":
             return True

@@ -4,13 +4,15 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from api.errors import StorageFull
+
 
 @contextmanager
-def full_disk_is(error: type[Exception]) -> Iterator[None]:
-    """Raise `error` where the disk or the quota turns out to be full; every other error passes."""
+def storage_errors() -> Iterator[None]:
+    """Raise StorageFull where the disk or the quota turns out to be full; every other error passes."""
     try:
         yield
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise error from exc
+            raise StorageFull from exc
         raise

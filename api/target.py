@@ -6,13 +6,15 @@ no more than a 503, which then says that the runtime could not be looked up. Aut
 closed, is another query, so that one cannot loosen the other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 import structlog
 
-from api.errors import ContainerNotRunning, EngineUnavailable, ExternalRuntime
+from api.errors import ContainerNotRunning, EngineUnavailable, ExternalRuntime, PlatformUnavailable
 from api.store.access import AccessStore
 from shared.errors import DatabaseUnavailable, EngineError
 from shared.running import NotRunning, Running, StateEngine, container_state
@@ -48,6 +50,14 @@ class Guarded:
     def hint(self) -> dict[str, str]:
         """What a later 503 has to say about it."""
         return {"hint": _LOOKUP_FAILED} if self.runtime is None else {}
+
+    @contextmanager
+    def hinting(self) -> Iterator[None]:
+        """Let the database's own 503 say it too, where the database fails inside."""
+        try:
+            yield
+        except DatabaseUnavailable as exc:
+            raise PlatformUnavailable(**self.hint) from exc
 
 
 class Targets:

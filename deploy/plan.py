@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from api.app import DRAIN_S
+from api.turns import LEAVING_S
 from deploy.children import Program, say, tied
 from deploy.engine import PrivateEngine
 from deploy.home import kept_token
@@ -14,16 +16,21 @@ from deploy.postgres import Cluster
 from shared.settings import Settings
 
 
-def module(name: str, *arguments: str, once: bool = False) -> Program:
+def module(name: str, *arguments: str, once: bool = False, stop_seconds: float = 10.0) -> Program:
     """`python -m name` as a program."""
     command = [sys.executable, "-m", name, *arguments]
-    return Program(name=arguments[0] if arguments else name, command=lambda: tied(command), once=once)
+    return Program(
+        name=arguments[0] if arguments else name,
+        command=lambda: tied(command),
+        once=once,
+        stop_seconds=stop_seconds,
+    )
 
 
 PRODUCT = (
     module("deploy.command", "migrate", "--wait", once=True),
     module("sweeper"),
-    module("api"),
+    module("api", stop_seconds=DRAIN_S + LEAVING_S + 10),  # an install in flight ends or rolls back
 )
 """The processes of the product, in the order in which they start."""
 

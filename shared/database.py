@@ -32,6 +32,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,  # starting up, shutting down, a deadline of ours
     asyncpg.InsufficientResourcesError,  # full disk, too many connections
     asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,  # a deadlock was broken: the same again may succeed
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.PostgresSystemError,
@@ -41,13 +42,15 @@ _AWAY = (
 class Database:
     """A pool of connections to `url`, opened when first needed: an absent server is no error at start.
 
-    `application` is what an operator sees in pg_stat_activity.
+    `application` is what an operator sees in pg_stat_activity. Nobody gets a connection before the schema was
+    seen to be this code's, but for whoever brings it there, who takes `any_schema`.
     """
 
-    def __init__(self, url: str, *, application: str, connections: int = 4) -> None:
+    def __init__(self, url: str, *, application: str, connections: int = 4, any_schema: bool = False) -> None:
         self._url = url
         self._application = application
         self._connections = connections
+        self._schema_checked = any_schema
 
     async def __aenter__(self) -> Self:
         self._pool = await asyncpg.create_pool(
@@ -75,12 +78,18 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool. Raises DatabaseUnavailable, also for what fails inside, SettingsError."""
+        """A connection of the pool.
+
+        Raises DatabaseUnavailable, also for what fails inside, SettingsError, and what check_schema raises.
+        """
         acquired = False
         try:
             async with self._pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
                 acquired = True
                 try:
+                    if not self._schema_checked:
+                        await check_schema(connection)
+                        self._schema_checked = True
                     yield connection
                 except asyncio.CancelledError:
                     # To give it back would wait for a server that may hang, and then raise the timeout of

@@ -40,11 +40,12 @@ _UNREADABLE = (
 # aiodocker's own status for "cannot connect" (aiodocker/docker.py); no engine answers with it.
 _CANNOT_CONNECT = 900
 _EXEC_POLL_S = 0.02
+_STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """How a program in a container ended, and what it wrote to both of its outputs."""
+    """How a program in a container ended, and what it wrote to its standard output."""
 
     exit_code: int
     output: bytes
@@ -62,12 +63,13 @@ class Engine:
         self.inspects = 0
 
     async def __aenter__(self) -> Self:
+        # No limit of connections: programs that hang in one container must not keep others from being asked.
         connector: aiohttp.BaseConnector
         if self._host.startswith("unix://"):
-            connector = aiohttp.UnixConnector(self._host.removeprefix("unix://"))
+            connector = aiohttp.UnixConnector(self._host.removeprefix("unix://"), limit=0)
             url = "unix://localhost"
         else:
-            connector = aiohttp.TCPConnector()
+            connector = aiohttp.TCPConnector(limit=0)
             url = self._host
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(_plain_answers_only,)
@@ -142,16 +144,18 @@ class Engine:
         """Run a program as root in the container, and wait for its end.
 
         There is no way to end an exec, so a program that outlives `seconds` goes on: keep it idempotent.
-        Raises ContainerMissing, and EngineError also when the output exceeds `max_output` bytes or when the
-        engine does not know the exit code.
+        Raises ContainerMissing, and EngineError also when it writes more than `max_output` bytes (standard
+        error included, which is dropped) or when the engine does not know the exit code.
         """
         async with self._call(seconds):
             execution = await self._docker.containers.container(container_id).exec(list(arguments), user="0")
-            output = bytearray()
+            output, written = bytearray(), 0
             async with execution.start(detach=False) as stream:
                 while (message := await stream.read_out()) is not None:
-                    output += message.data
-                    if len(output) > max_output:
+                    written += len(message.data)
+                    if message.stream == _STDOUT:
+                        output += message.data
+                    if written > max_output:
                         raise EngineError("malformed", f"more than {max_output} bytes of output")
             while (ended := await execution.inspect())["Running"]:
                 await asyncio.sleep(_EXEC_POLL_S)

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import start_http_server
 
 from shared import metrics, systemd
-from shared.database import Database, check_schema
+from shared.database import Database
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable, SchemaOlder, SettingsError
 from shared.outage import Outage
@@ -39,15 +39,13 @@ class Daemon:
         outdated = Outage()
         while True:
             try:
-                async with self._database.connection() as connection:
-                    await check_schema(connection)
+                async with self._database.connection():
+                    return
             except DatabaseUnavailable as exc:
                 self._database_failed(exc)
             except SchemaOlder as exc:
                 if outdated.failed():
                     log.warning("schema.outdated", problem=str(exc))
-            else:
-                return
             await asyncio.sleep(_DATABASE_RETRY_S)
 
     async def run(self) -> None:

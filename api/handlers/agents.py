@@ -94,7 +94,7 @@ class AgentHandlers:
         workspace_id = workspace_of(request)
         status = await self._store.status(workspace_id)
         if status == "removed":
-            raise WorkspaceRemoved(workspace_id=str(workspace_id), deleted=True, status="removed")
+            raise WorkspaceRemoved(workspace_id)
         return json_response(
             {
                 "workspace_id": str(workspace_id),

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from api.access import Caller
 from api.downloads import Archive, ArchiveCache
-from api.errors import NameMismatch, NotInAllowlist
+from api.errors import NameMismatch, NotInAllowlist, RangeNotSatisfiable
 from api.middleware import CALLER, workspace_of
 from api.names import parse_plugin_name
 from api.sources import Resolved, Sources
@@ -99,8 +99,7 @@ async def _send(
             start, end, _ = request.http_range.indices(size)
             status = HTTPStatus.PARTIAL_CONTENT
     if start >= end:
-        headers["Content-Range"] = f"bytes */{size}"
-        return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers), False
+        raise RangeNotSatisfiable(size)
     if status == HTTPStatus.PARTIAL_CONTENT:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     response = web.StreamResponse(status=status, headers=headers)
@@ -112,8 +111,8 @@ async def _send(
         if await _send_file(request, file, start, end - start):
             await response.write_eof()
             return response, True
-    except ConnectionError:
-        pass  # the client has gone: it may resume
+    except (ConnectionError, TimeoutError):
+        pass  # the client has gone, or its network: it may resume
     if request.transport is not None:
         request.transport.abort()  # what was promised does not come: only the connection's end says so
     return response, False

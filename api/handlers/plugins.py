@@ -1,5 +1,7 @@
 """Plugin requests: what is there, what suits, install and uninstall."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from api.errors import BodyTooLarge, InvalidRequest, NotInAllowlist
@@ -11,7 +13,7 @@ from api.plugins.listing import Installed, registry, with_record
 from api.plugins.uninstall import Removal, Uninstaller
 from api.requests import parse_flag, parse_install
 from api.sources import Sources
-from api.store.plugins import PluginStore
+from api.store.plugins import PluginRecord, PluginStore
 from api.target import ContainerState, Targets
 from api.turns import Turns
 from shared.settings import Settings
@@ -66,21 +68,11 @@ class PluginHandlers:
         records = await self._store.records(workspace_id)
         if self._targets.is_external(runtime):
             offered = await registry(self._settings.plugins_dir)
-            return json_response(
-                [
-                    with_record(offered.get(name, Manifest()).described(name), record)
-                    for name, record in records.items()
-                    if record.pulled_at is not None
-                ]
-            )
+            pulled = [name for name, record in records.items() if record.pulled_at is not None]
+            plugins = {name: offered.get(name, Manifest()) for name in pulled}
+            return json_response(_installed(plugins, records, runtime))
         plugins, state = await self._installed.plugins(workspace_id)
-        shown = []
-        for name, manifest in plugins.items():
-            one = with_record(manifest.described(name), records.get(name))
-            if runtime is not None:
-                one["supported_on_runtime"] = manifest.supports(runtime)
-            shown.append(one)
-        return _with_state(json_response(shown), state)
+        return _with_state(json_response(_installed(plugins, records, runtime)), state)
 
     async def compatibility(self, request: web.Request) -> web.Response:
         """Which installed plugins would suit another runtime; never said of what was not seen."""
@@ -105,17 +97,18 @@ class PluginHandlers:
             workspace_id=workspace_id, resolved=resolved, sha256=asked.sha256, restart=asked.restart
         )
         async with self._turns.announced(workspace_id):
-            await self._targets.container(workspace_id, guarded)
-            if not await self._store.is_allowed(workspace_id, resolved.name):
-                raise NotInAllowlist(f'plugin "{resolved.name}" is not in the org allowlist')
-            installed = await self._installer.install(order, guarded)
+            with guarded.hinting():
+                await self._targets.container(workspace_id, guarded)
+                if not await self._store.is_allowed(workspace_id, resolved.name):
+                    raise NotInAllowlist(f'plugin "{resolved.name}" is not in the org allowlist')
+                digest = await self._installer.install(order, guarded)
         return json_response(
             {
                 "status": "installed",
-                "plugin": installed.plugin,
-                "source": installed.source,
-                "digest": installed.digest,
-                "restarting": installed.restarting,
+                "plugin": resolved.name,
+                "source": resolved.source,
+                "digest": digest,
+                "restarting": asked.restart,
             }
         )
 
@@ -127,8 +120,9 @@ class PluginHandlers:
         restart = parse_flag(request.query.get("restart"), name="restart", default=True)
         removal = Removal(workspace_id=workspace_id, plugin=name, restart=restart)
         async with self._turns.announced(workspace_id):
-            await self._targets.container(workspace_id, guarded)
-            await self._uninstaller.uninstall(removal, guarded)
+            with guarded.hinting():
+                await self._targets.container(workspace_id, guarded)
+                await self._uninstaller.uninstall(removal, guarded)
         return json_response({"status": "uninstalled", "plugin": name, "restarting": restart})
 
     async def _body(self, request: web.Request) -> bytes:
@@ -145,6 +139,19 @@ class PluginHandlers:
 
 def _shown(plugins: dict[str, Manifest], runtime: str | None) -> list[dict[str, object]]:
     return [m.described(name) for name, m in plugins.items() if not runtime or m.supports(runtime)]
+
+
+def _installed(
+    plugins: Mapping[str, Manifest], records: Mapping[str, PluginRecord], runtime: str | None
+) -> list[dict[str, object]]:
+    """What a list shows of these: their manifests, what was recorded, and whether the runtime suits them."""
+    shown = []
+    for name, manifest in plugins.items():
+        one = with_record(manifest.described(name), records.get(name))
+        if runtime is not None:
+            one["supported_on_runtime"] = manifest.supports(runtime)
+        shown.append(one)
+    return shown
 
 
 def _compatibility(target: str, plugins: dict[str, Manifest], *, seen: bool) -> dict[str, object]:

@@ -9,7 +9,7 @@ from api.errors import PlatformUnavailable
 from api.middleware import json_response
 from api.store.presence import PresenceStore
 from shared.engine import Engine
-from shared.errors import DatabaseUnavailable, EngineError
+from shared.errors import DatabaseUnavailable, EngineError, SchemaError
 
 
 class ProcessHandlers:
@@ -30,6 +30,8 @@ class ProcessHandlers:
             writable = await self._store.writable()
         except DatabaseUnavailable as exc:
             raise PlatformUnavailable(database="away", engine=await self._engine_state()) from exc
+        except SchemaError as exc:
+            raise PlatformUnavailable(database="not migrated", engine=await self._engine_state()) from exc
         if not writable:
             raise PlatformUnavailable(database="read-only", engine=await self._engine_state())
         return json_response({"status": "ok", "database": "ok", "engine": await self._engine_state()})

@@ -2,8 +2,7 @@
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -12,15 +11,15 @@ from api.errors import CopyFailed, InvalidPluginName, LacksShell, NotWritable
 from api.names import is_plugin_name
 from api.plugins import scripts
 from shared.engine import Executed
-from shared.errors import ContainerMissing, EngineError
 from shared.running import Running
 
 SCRIPT_S = 60.0
 UPLOAD_S = 300.0
 RESTART_S = 120.0
-_MAX_OUTPUT = 64 * 2**20
+_MAX_OUTPUT = 16 * 2**20
+_READ_AT_ONCE = 256  # an argument vector has a bound, too
 _TEXTS = ".texts"  # staged like a plugin, but no plugin's name
-_FRAME = re.compile(rb"(?:plugin|file) (\d+) (\d+)\n")
+_FRAME = re.compile(rb"(?:plugin|file) (\d{1,9}) (\d{1,9})\n")
 
 
 class Tools(Protocol):
@@ -54,23 +53,15 @@ class PluginContainer:
         Killed at any point the old tree or the new one is live, or, between two renames, neither, and the
         next request puts the old one back.
         """
-        async with self._staged(name, archive) as staging:
-            return await self._run(scripts.SWAP, name, staging)
+        return await self._run(scripts.SWAP, name, await self._stage(name, archive))
 
-    @asynccontextmanager
-    async def _staged(self, name: str, archive: Path) -> AsyncIterator[str]:
-        """The name of a fresh staging directory with the content of `archive`; what fails inside drops it."""
+    async def _stage(self, name: str, archive: Path) -> str:
+        """Unpack `archive` in a fresh staging directory; its name. Who fails afterwards must `clean`."""
         staging = secrets.token_hex(8)
         directory = f"/configs/plugins/.staging/{staging}/new/{name}"
-        try:
-            await self._run(scripts.PREPARE, name, name.lower(), staging)
-            await self._tools.upload(self._id, directory, archive, seconds=UPLOAD_S)
-            yield staging
-        except (CopyFailed, EngineError) as exc:
-            if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows if it answers
-                with suppress(CopyFailed, EngineError, ContainerMissing):
-                    await self.clean()
-            raise
+        await self._run(scripts.PREPARE, name, name.lower(), staging)
+        await self._tools.upload(self._id, directory, archive, seconds=UPLOAD_S)
+        return staging
 
     async def plugins(self) -> list[InstalledPlugin] | None:
         """What is installed, in one exec; None when a swap was broken off, and `clean` must come first."""
@@ -85,20 +76,23 @@ class PluginContainer:
 
     async def read(self, paths: Sequence[str]) -> dict[str, bytes]:
         """The contents of those of `paths` that are regular files of at most 1 MiB."""
-        if not paths:
-            return {}
-        return {
-            paths[int(number)]: content for number, content in _frames(await self._run(scripts.READ, *paths))
-        }
+        contents = {}
+        for start in range(0, len(paths), _READ_AT_ONCE):
+            some = paths[start : start + _READ_AT_ONCE]
+            by_number = {str(number): path for number, path in enumerate(some)}
+            for number, content in _frames(await self._run(scripts.READ, *some)):
+                if number not in by_number:
+                    raise CopyFailed
+                contents[by_number[number]] = content
+        return contents
 
     async def replace_claude_md(self, texts: Path) -> bool:
         """Make `after` of the tar `texts` the content of CLAUDE.md; False if it is not `before` any more."""
-        async with self._staged(_TEXTS, texts) as staging:
-            ended = await self._execute(scripts.EDIT, _TEXTS, staging)
-            if ended.exit_code == scripts.CHANGED_MEANWHILE:
-                return False
-            self._checked(ended)
-            return True
+        ended = await self._execute(scripts.EDIT, _TEXTS, await self._stage(_TEXTS, texts))
+        if ended.exit_code == scripts.CHANGED_MEANWHILE:
+            return False
+        self._checked(ended)
+        return True
 
     async def remove(self, name: str, skills: Sequence[str]) -> bool:
         """Remove the skills and the tree; False if it was not installed."""

@@ -7,7 +7,7 @@ in the container, is gone afterwards.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,10 @@ from uuid import UUID
 import structlog
 
 from api.archives import Tree, check_sha256, check_tree, spool_tar
-from api.errors import ApiError, CopyFailed, StorageFull
+from api.errors import ApiError, CopyFailed, InternalError, PlatformUnavailable
 from api.plugins.container import PluginContainer, Tools
 from api.sources import Limits, Resolved, Sources
-from api.storage import full_disk_is
+from api.storage import storage_errors
 from api.store.plugins import PluginStore
 from api.target import Guarded, Targets
 from api.turns import Turns
@@ -38,16 +38,6 @@ class Order:
     restart: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What was installed. `restarting`: a restart of the container is ordered."""
-
-    plugin: str
-    source: str
-    digest: str
-    restarting: bool
-
-
 class Fetcher:
     """Brings plugins to this host, checked, into private directories that vanish."""
 
@@ -62,11 +52,12 @@ class Fetcher:
 
         Raises what Sources.fetch and check_tree raise, and StorageFull.
         """
-        with full_disk_is(StorageFull):
+        with storage_errors():
+            self._directory.mkdir(parents=True, mode=0o700, exist_ok=True)
             staging = TemporaryDirectory(dir=self._directory, prefix=f"{resolved.name}.")
         try:
             tree_directory = Path(staging.name) / "tree"
-            with full_disk_is(StorageFull):
+            with storage_errors():
                 tree_directory.mkdir()
             await self._sources.fetch(resolved, tree_directory, self._limits)
             yield await self._checked(tree_directory, resolved), Path(staging.name)
@@ -96,46 +87,48 @@ class Installer:
         self._turns = turns
         self._store = store
 
-    async def install(self, order: Order, guarded: Guarded) -> Installed:
-        """Fetch, check and deliver; the error that says what kept it from being installed otherwise."""
+    async def install(self, order: Order, guarded: Guarded) -> str:
+        """Fetch, check and deliver; the digest of what was. However else this ends, the log says so."""
         started = time.perf_counter()
         resolved = order.resolved
+        about = {
+            "workspace_id": str(order.workspace_id),
+            "plugin": resolved.name,
+            "source": resolved.source,
+        }
+        step = "stage"  # on this host, until it is in the container that something changes
         try:
             async with self._fetcher.fetched(resolved) as (tree, directory):
                 check_sha256(tree, order.sha256, source=resolved.source)
                 archive = directory / "plugin.tar"
-                with full_disk_is(StorageFull):
+                with storage_errors():
                     await asyncio.to_thread(spool_tar, tree, archive)
-                await self._deliver(order, guarded, archive)
-        except ApiError as refused:
-            log.warning(
-                "plugin.install_failed",
-                workspace_id=str(order.workspace_id),
-                plugin=resolved.name,
-                source=resolved.source,
-                step=type(refused).__name__,
-                code=refused.code,
-            )
+                step = "deliver"
+                await self._deliver(order, guarded, tree, archive)
+        except BaseException as exc:
+            log.warning("plugin.install_failed", step=step, code=_code(exc), **about)
             raise
         await self._record(order, tree)
         log.info(
             "plugin.installed",
-            workspace_id=str(order.workspace_id),
-            plugin=resolved.name,
-            source=resolved.source,
             digest=tree.digest,
             size_bytes=tree.size_bytes,
             duration_ms=round((time.perf_counter() - started) * 1000),
             restarting=order.restart,
+            **about,
         )
-        return Installed(resolved.name, resolved.source, tree.digest, order.restart)
+        return tree.digest
 
-    async def _deliver(self, order: Order, guarded: Guarded, archive: Path) -> None:
+    async def _deliver(self, order: Order, guarded: Guarded, tree: Tree, archive: Path) -> None:
+        name = order.resolved.name
         async with self._turns.turn(order.workspace_id) as turn:
             container = await self._targets.container(order.workspace_id, guarded)
             plugins = PluginContainer(self._tools, container)
-            async with honest(self._targets, order.workspace_id, guarded, otherwise=CopyFailed()):
-                await plugins.put(order.resolved.name, archive)
+            work = Work(workspace_id=order.workspace_id, plugin=name, step="deliver", otherwise=CopyFailed())
+            async with honest(work, plugins, self._targets, guarded):
+                manifest = await plugins.put(name, archive)
+            if manifest != tree.plugin_yaml:
+                raise CopyFailed(hint="the plugin.yaml that was read back is not the one that was sent")
             if order.restart:
                 turn.restart_with(restarting(plugins, order.workspace_id))
 
@@ -160,19 +153,50 @@ class Installer:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is done to a container's plugins; `otherwise` is said if it fails while the container runs."""
+
+    workspace_id: UUID
+    plugin: str
+    step: str
+    otherwise: ApiError
+
+
 @asynccontextmanager
 async def honest(
-    targets: Targets, workspace_id: UUID, guarded: Guarded, *, otherwise: ApiError
+    work: Work, plugins: PluginContainer, targets: Targets, guarded: Guarded
 ) -> AsyncIterator[None]:
-    """What fails inside because the container or the engine went away says so; `otherwise` if neither did."""
+    """Take back what failed inside, and say why it did: the container or the engine may have gone away."""
     try:
         yield
-    except (EngineError, ContainerMissing) as exc:
-        await targets.container(workspace_id, guarded)
-        raise otherwise from exc
-    except CopyFailed:
-        await targets.container(workspace_id, guarded)  # a script that is killed with its container fails
-        raise
+    except (EngineError, ContainerMissing, CopyFailed) as exc:
+        if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows whether it answers
+            with suppress(EngineError, ContainerMissing, CopyFailed):  # left to the next request
+                await plugins.clean()
+                log.warning(
+                    "plugin.rolled_back",
+                    workspace_id=str(work.workspace_id),
+                    plugin=work.plugin,
+                    step=work.step,
+                    code=exc.code if isinstance(exc, ApiError) else work.otherwise.code,
+                )
+        await targets.container(work.workspace_id, guarded)
+        if isinstance(exc, CopyFailed):
+            raise
+        raise work.otherwise from exc
+
+
+def _code(exc: BaseException) -> str:
+    match exc:
+        case ApiError():
+            return exc.code
+        case DatabaseUnavailable():
+            return PlatformUnavailable.code
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return InternalError.code
 
 
 def restarting(plugins: PluginContainer, workspace_id: UUID) -> Callable[[], Awaitable[None]]:
@@ -181,7 +205,11 @@ def restarting(plugins: PluginContainer, workspace_id: UUID) -> Callable[[], Awa
     async def restart() -> None:
         try:
             await plugins.restart()
-        except (EngineError, ContainerMissing) as exc:
-            log.warning("container.restart_failed", workspace_id=str(workspace_id), detail=str(exc))
+        except (EngineError, ContainerMissing, asyncio.CancelledError) as exc:
+            log.warning(
+                "container.restart_failed", workspace_id=str(workspace_id), detail=str(exc) or "the api ended"
+            )
+            if isinstance(exc, asyncio.CancelledError):
+                raise
 
     return restart

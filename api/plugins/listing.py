@@ -53,7 +53,7 @@ class Installed:
             if state == "running":
                 log.warning("plugin.list_failed", workspace_id=str(workspace_id), detail=_why(exc))
             return {}, "unknown" if state == "running" else state
-        return {plugin.name: read_manifest(plugin.manifest) for plugin in found}, "running"
+        return await asyncio.to_thread(_manifests, found), "running"
 
     async def _read(self, workspace_id: UUID, container: PluginContainer) -> Iterable[InstalledPlugin]:
         plugins = await container.plugins()
@@ -62,6 +62,11 @@ class Installed:
                 await container.clean()
                 plugins = await container.plugins()
         return plugins or ()
+
+
+def _manifests(plugins: Iterable[InstalledPlugin]) -> dict[str, Manifest]:
+    """Their manifests by name. Blocks: what a container says of itself can be long."""
+    return {plugin.name: read_manifest(plugin.manifest) for plugin in plugins}
 
 
 def _why(exc: Exception) -> str:

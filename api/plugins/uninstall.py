@@ -16,7 +16,7 @@ from api.errors import CopyFailed, PluginNotInstalled, RemoveFailed
 from api.manifests import read_manifest
 from api.plugins.claude_md import block_files, without_blocks
 from api.plugins.container import InstalledPlugin, PluginContainer, Tools
-from api.plugins.install import honest, restarting
+from api.plugins.install import Work, honest, restarting
 from api.store.plugins import PluginStore
 from api.target import Guarded, Targets
 from api.turns import Turns
@@ -60,7 +60,10 @@ class Uninstaller:
             container = await self._targets.container(workspace_id, guarded)
             plugins = PluginContainer(self._tools, container)
             try:
-                async with honest(self._targets, workspace_id, guarded, otherwise=RemoveFailed()):
+                work = Work(
+                    workspace_id=workspace_id, plugin=removal.plugin, step="remove", otherwise=RemoveFailed()
+                )
+                async with honest(work, plugins, self._targets, guarded):
                     await self._remove(plugins, removal.plugin)
             except (CopyFailed, OSError) as exc:  # OSError: no room on this host for what is uploaded
                 raise RemoveFailed from exc
@@ -85,7 +88,8 @@ class Uninstaller:
                 break
         else:
             raise RemoveFailed
-        if not await plugins.remove(name, _own_skills(installed, name)):
+        skills = await asyncio.to_thread(_own_skills, installed, name)
+        if not await plugins.remove(name, skills):
             raise PluginNotInstalled
 
     async def _edit_claude_md(self, plugins: PluginContainer, name: str) -> bool:
@@ -124,7 +128,7 @@ class Uninstaller:
 
 
 def _own_skills(installed: Mapping[str, InstalledPlugin], name: str) -> list[str]:
-    """The skills that this plugin names and no other does; names that are none could reach anywhere."""
+    """The skills that this plugin alone names; names that are none could reach anywhere. Blocks."""
     skills = {
         plugin: set(read_manifest(found.manifest).valid_skills()) for plugin, found in installed.items()
     }

@@ -32,9 +32,11 @@ class GithubSource:
 
     scheme: ClassVar[str] = "github"
 
-    def __init__(self, base_url: str, *, allow_unpinned: bool) -> None:
+    def __init__(self, base_url: str, *, allow_unpinned: bool, scratch: Path | None = None) -> None:
+        """git works in `scratch` when it only asks; None is the system's directory for such things."""
         self._base_url = base_url.rstrip("/")
         self._allow_unpinned = allow_unpinned
+        self._scratch = scratch
 
     def resolve(self, spec: str) -> Resolved:
         """The spec is `owner/repo[#ref]`, the name the repository's.
@@ -72,7 +74,7 @@ class GithubSource:
         if _SHA.fullmatch(ref):
             return ref
         refs = (f"refs/tags/{ref}", f"refs/heads/{ref}") if ref else ("HEAD",)
-        with tempfile.TemporaryDirectory() as work:
+        with tempfile.TemporaryDirectory(dir=self._scratch) as work:
             git = self._git(Path(work), _REFS_ONLY)
             for url in self._urls(repository):
                 with suppress(RepositoryMissing):

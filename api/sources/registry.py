@@ -1,7 +1,6 @@
 """The sources by their schemes, and the one place where their failures become answers."""
 
 import asyncio
-import errno
 import re
 from collections.abc import Iterable
 from importlib.metadata import entry_points
@@ -15,13 +14,13 @@ from api.errors import (
     InvalidSource,
     NotAtSource,
     SourceRequired,
-    StorageFull,
     UnknownScheme,
 )
 from api.names import parse_plugin_name
 from api.sources.base import Limits, Resolved, Signed, Source, unpinned
 from api.sources.github import GithubSource
 from api.sources.local import LocalSource
+from api.storage import storage_errors
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -48,11 +47,13 @@ class Sources:
             self._by_scheme[source.scheme] = source
 
     @classmethod
-    def load(cls, settings: Settings) -> Self:
-        """`local`, `github` and the installed entry points. Raises SettingsError."""
+    def load(cls, settings: Settings, *, scratch: Path | None = None) -> Self:
+        """`local`, `github` and the installed entry points; ours use `scratch`. Raises SettingsError."""
         ours: list[Source] = [
             LocalSource(settings.plugins_dir),
-            GithubSource(settings.github_base_url, allow_unpinned=settings.plugin_allow_unpinned),
+            GithubSource(
+                settings.github_base_url, allow_unpinned=settings.plugin_allow_unpinned, scratch=scratch
+            ),
         ]
         return cls([*ours, *_third_parties(settings)], allow_unpinned=settings.plugin_allow_unpinned)
 
@@ -104,8 +105,9 @@ class Sources:
         each with the key `source`. What had been written by then is for the caller to remove.
         """
         try:
-            async with asyncio.timeout(limits.timeout):
-                await self._by_scheme[resolved.scheme].fetch(resolved, into, limits)
+            with storage_errors():
+                async with asyncio.timeout(limits.timeout):
+                    await self._by_scheme[resolved.scheme].fetch(resolved, into, limits)
         except ApiError as exc:
             _tell(exc, resolved)
             raise
@@ -119,8 +121,6 @@ def _as_api_error(exc: Exception) -> ApiError:
     match exc:
         case TimeoutError():
             return FetchTimedOut()
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return StorageFull()
         case _:
             return FetchFailed()
 

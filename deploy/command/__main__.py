@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 
-from deploy.command import token_verbs, verbs
+from deploy.command import plugin_verbs, token_verbs, verbs
 from deploy.home import read_environment
 from shared import __version__, logs
-from shared.errors import DatabaseUnavailable, HealthsweepError, SettingsError
+from shared.errors import DatabaseUnavailable, HealthsweepError, SchemaNewer, SettingsError
 from shared.process import EX_CONFIG
 from shared.settings import Settings
 from shared.transitions import STATUSES
@@ -77,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
         if name == "revoke":
             verb.add_argument("token_id", help="the ID that `token list` shows")
         verb.set_defaults(run=run)
+
+    plugin = commands.add_parser("plugin", help="what is recorded of deliveries")
+    these = plugin.add_subparsers(required=True, metavar="VERB")
+    verb = these.add_parser("forget", parents=[common], help="drop the record of a pull or an install")
+    verb.add_argument("id", help="the workspace")
+    verb.add_argument("name", type=_text, help="the plugin")
+    verb.set_defaults(run=plugin_verbs.forget)
     return command
 
 
@@ -100,7 +107,10 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> int:
-    """The exit status: 0, 1 with a sentence on standard error, 2 for bad usage, 78 for bad settings."""
+    """The exit status: 0, 1 with a sentence on standard error, 2 for bad usage.
+
+    78 is for what starting again does not help against: bad settings, a schema of a newer version.
+    """
     options = parser().parse_args()
     try:
         settings = Settings.load(environment(os.environ))
@@ -111,7 +121,7 @@ def main() -> int:
         return 1
     except (HealthsweepError, OSError) as exc:
         print(f"healthsweep: {exc}", file=sys.stderr)  # noqa: T201
-        return EX_CONFIG if isinstance(exc, SettingsError) else 1
+        return EX_CONFIG if isinstance(exc, SettingsError | SchemaNewer) else 1
     except KeyboardInterrupt:
         return 130
     return 0

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from deploy.command import store, tables
 from deploy.command.reach import connected, database_of
-from shared.database import Connection, check_schema, migrate
+from shared.database import Connection, migrate
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable
 from shared.ids import parse_workspace_id
@@ -48,7 +48,7 @@ async def migrate_database(options: Namespace, settings: Settings) -> None:
     outage = Outage()
     while True:
         try:
-            async with connected(settings, migrated=False) as connection:
+            async with connected(settings, any_schema=True) as connection:
                 applied = await migrate(connection)
             break
         except DatabaseUnavailable as exc:
@@ -81,8 +81,6 @@ async def sweep_once(options: Namespace, settings: Settings) -> None:
         database_of(settings) as database,
         Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
     ):
-        async with database.connection() as connection:
-            await check_schema(connection)
         fleet = SweepStore(database, unswept_runtimes=settings.unswept_runtimes)
         sweeper = Sweeper(engine=engine, store=fleet, settings=settings)
         await sweeper.sweep(force=options.force)
@@ -148,7 +146,6 @@ async def _watch(settings: Settings) -> None:
             while True:
                 try:
                     async with database.connection() as connection:
-                        await check_schema(connection)
                         live.update(tables.workspaces(await _rows(connection)), refresh=True)
                 except DatabaseUnavailable as exc:
                     live.update(Text(f"the database is away: {exc}", style="red"), refresh=True)

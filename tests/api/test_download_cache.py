@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from api.app import prepare_directories
 from api.downloads import ArchiveCache
 from api.errors import NotAtSource
 from api.plugins.install import Fetcher
 from api.sources import Limits, Resolved, Sources
+from shared.settings import Settings
 
 LIMITS = Limits(max_bytes=2**22, timeout=30)
 
@@ -66,7 +69,6 @@ class Cache:
             directory=self.directory,
             max_bytes=int(rooms * 1200),
         )
-        self.cache.clear()
 
     def put(self, *names: str) -> None:
         self.shelf.contents |= {name: os.urandom(1000) for name in names}
@@ -247,9 +249,19 @@ async def test_a_build_goes_on_when_whoever_asked_first_has_gone(cache_of: Cache
     assert cache.shelf.fetched == ["p"]
 
 
-def test_what_an_earlier_process_left_is_dropped_at_start(cache_of: CacheOf) -> None:
+def test_what_an_earlier_process_left_is_dropped_at_start(tmp_path: Path) -> None:
+    settings = Settings(healthsweep_home=tmp_path, plugins_dir=tmp_path / "plugins")
+    for name in ("staging/p.1/tree", "cache/unfinished.1"):
+        (tmp_path / name).mkdir(parents=True)
+    prepare_directories(settings, emptied=(tmp_path / "staging", tmp_path / "cache"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cache", "plugins", "staging"]
+
+
+async def test_a_directory_that_was_taken_away_is_made_again(cache_of: CacheOf) -> None:
     cache = cache_of()
-    for name in ("unfinished.1", "0" * 64 + ".tar.gz"):
-        (cache.directory / name).write_bytes(b"")
-    cache.cache.clear()
-    assert cache.files == 0
+    cache.put("p", "q")
+    await cache.get("p")
+    shutil.rmtree(cache.directory)
+    shutil.rmtree(cache.staging)
+    assert await cache.get("p") == cache.shelf.contents["p"]
+    assert await cache.get("q") == cache.shelf.contents["q"]

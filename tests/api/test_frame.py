@@ -95,11 +95,11 @@ async def test_the_headers_of_every_answer(api: Api, agent: Agent) -> None:
         assert answer.status == status, (method, path)
         assert re.fullmatch("[0-9a-f]{16}", answer.headers["X-Request-Id"])
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        downloaded = path == download
+        downloaded = path == download and status < 400
         assert answer.headers["Cache-Control"] == ("private, no-cache" if downloaded else "no-store")
         assert "Content-Encoding" not in answer.headers
         assert not [name for name in answer.headers if name.startswith(("X-RateLimit", "Access-Control"))]
-        if status >= 400 and not downloaded:
+        if status >= 400:
             assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
             assert {"error", "code", "request_id"} <= set(answer.json)
         if status == 401:

@@ -132,6 +132,28 @@ async def test_a_trusted_proxy_can(start_api: StartApi, early: FakeClock) -> Non
             assert answer.status == 200, other
 
 
+async def test_a_proxy_that_adds_a_line_of_its_own_is_believed(start_api: StartApi, early: FakeClock) -> None:
+    """What the client sends stands in the line before, as HAProxy leaves it."""
+    async with limited(start_api, early, **TRUSTED) as (api, _):
+        for number in range(LIMIT + 1):
+            lines = [("X-Forwarded-For", f"198.51.100.{number}"), ("X-Forwarded-For", "203.0.113.1")]
+            async with api.session.get("/plugins", headers=lines) as answer:
+                assert answer.status == (200 if number < LIMIT else 429)
+
+
+async def test_a_fleet_behind_one_address_can_register(start_api: StartApi, early: FakeClock) -> None:
+    async with limited(start_api, early) as (api, _):
+        async with connected(api.environment["DATABASE_URL"]) as connection:
+            fleet = [await add_agent(connection, runtime="external") for _ in range(LIMIT + 2)]
+        for agent in fleet:
+            body = {"id": agent.id, "agent_card": {}}
+            answer = await api.call("POST", "/registry/register", body, token=agent.token)
+            assert (answer.status, answer.headers["X-RateLimit-Remaining"]) == (200, str(LIMIT - 1))
+        for status in [401] * LIMIT + [429]:
+            answer = await api.call("POST", "/registry/register", body, token="guess")
+            assert answer.status == status
+
+
 async def test_0_is_no_limit(start_api: StartApi, short_directory: Path) -> None:
     async with start_api(RATE_LIMIT="0") as api:
         answers = await asyncio.gather(*(api.call("GET", "/plugins") for _ in range(100)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from shared.database import migrate
 from tests.api.conftest import StartApi
 from tests.api.stage import Agent, Stage, add_agent, staged
 from tests.support.api import ADMIN_TOKEN, Answer, Api, free_port, running_api
@@ -80,6 +81,22 @@ async def test_it_serves_before_there_is_a_database(
         answer = await api.call("GET", "/workspaces", token=ADMIN_TOKEN)
         assert (answer.status, answer.json["code"]) == (503, "platform_unavailable")
         await private_postgres.start()
+        await api.until("/ready")
+        assert (await api.call("GET", "/workspaces", token=ADMIN_TOKEN)).json == []
+
+
+async def test_it_serves_before_the_database_is_migrated(
+    postgres: PostgresServer, fake_daemon: FakeDaemon, short_directory: Path
+) -> None:
+    url = await postgres.create_database()
+    environment = {"DATABASE_URL": url, "DOCKER_HOST": fake_daemon.host}
+    async with running_api(environment, short_directory / "api", ready=False) as api:
+        await api.event("schema.outdated")
+        assert (await api.call("GET", "/ready")).status == 503
+        answer = await api.call("GET", "/workspaces", token=ADMIN_TOKEN)
+        assert (answer.status, answer.json["code"]) == (503, "platform_unavailable")
+        async with connected(url) as connection:
+            await migrate(connection)
         await api.until("/ready")
         assert (await api.call("GET", "/workspaces", token=ADMIN_TOKEN)).json == []
 

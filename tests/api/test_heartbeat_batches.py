@@ -1,6 +1,7 @@
 """Heartbeats in numbers, and on bad days: nobody harms the others, and what was acknowledged is written."""
 
 import asyncio
+import errno
 import random
 import signal
 import time
@@ -12,7 +13,9 @@ import aiohttp
 import asyncpg
 import pytest
 
-from api.heartbeats import DEADLINE_S, HELD_FOR_S
+from api.heartbeats import DEADLINE_S, HELD_FOR_S, HeartbeatWriter
+from api.store.heartbeats import Beat
+from api.store.verdicts import Asked
 from shared.database import Database, migrate
 from shared.engine import Engine
 from shared.ids import container_name
@@ -183,6 +186,29 @@ async def test_without_its_database_it_says_so_to_everyone_who_waits(
         await api.until("/ready")
         assert {(await beat(api, row)).status for row in rows} == {200}
         assert not api.events("request.failed")
+
+
+async def test_what_goes_wrong_after_a_batch_does_not_end_the_writer(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's disk is full: that batch is refused, and the next one is written."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with (
+        connected(database_url) as connection,
+        Database(database_url, application="healthsweep-api") as database,
+        HeartbeatWriter(database, unswept_runtimes=()) as writer,
+    ):
+        row = UUID(await add_row(connection, "offline"))
+        beat = Beat(Asked(workspace_id=row, digest=None, is_admin=True), None, "r")
+        with monkeypatch.context() as patched:
+            patched.setattr("api.heartbeats.say_marked", full)
+            with pytest.raises(OSError, match="No space"):
+                await writer.write(beat)
+        async with asyncio.timeout(5):
+            assert (await writer.write(beat)).written
 
 
 async def test_heartbeats_and_sweeps_do_not_lock_each_other_up(

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +12,6 @@ import pytest
 
 from tests.api.ground import Content, Ground, Workspace, playground
 from tests.support.engine import DockerEngine
-from tests.support.postgres import PostgresServer
 from tests.support.proxy import RecordingProxy
 from tests.support.wire import Answer, Reply, Request
 
@@ -18,34 +19,6 @@ OLD: dict[str, Content] = {"plugin.yaml": b"version: old", "a": b"old", "d/old":
 NEW: dict[str, Content] = {"plugin.yaml": b"version: new", "a": b"new", "d/new": (b"", 0o755)}
 FOR_ALL = ("/containers/*/exec", "/containers/*/archive", "/exec/*/start")
 STEPS = {"prepare": (FOR_ALL[0], 1), "upload": (FOR_ALL[1], 1), "swap": (FOR_ALL[0], 2)}
-
-
-@pytest.fixture(scope="module")
-async def everybodys_wire(docker_engine: DockerEngine, run_directory: Path) -> AsyncIterator[RecordingProxy]:
-    async with RecordingProxy(docker_engine.socket, run_directory / "cut.sock") as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def ground(
-    postgres: PostgresServer,
-    migrated_database: str,
-    docker_engine: DockerEngine,
-    everybodys_wire: RecordingProxy,
-    run_directory: Path,
-) -> AsyncIterator[Ground]:
-    url = await postgres.create_database(template=migrated_database)
-    directory = run_directory / "cut"
-    async with playground(url, docker_engine, directory, DOCKER_HOST=everybodys_wire.host) as ground:
-        yield ground
-    await postgres.drop_database(url)
-
-
-@pytest.fixture
-async def wire(everybodys_wire: RecordingProxy) -> AsyncIterator[RecordingProxy]:
-    yield everybodys_wire
-    await everybodys_wire.heal()
-    everybodys_wire.reset()
 
 
 async def with_the_old_one(ground: Ground) -> Workspace:
@@ -211,3 +184,23 @@ async def test_a_client_that_hangs_up_within_its_body_installs_nothing(ground: G
     line = await ground.api.event("request.completed", workspace_id=workspace.id)
     assert (line["status"], line["code"]) == (400, "invalid_body")
     assert await ground.installed(workspace) == []
+
+
+async def test_an_install_in_flight_ends_before_the_api_does(
+    docker: DockerEngine, database_url: str, short_directory: Path
+) -> None:
+    async with playground(database_url, docker, short_directory) as ground:
+        workspace = await ground.workspace()
+        ground.plugin("p", {"noise": os.urandom(30 * 2**20)})
+        started = (await workspace.container.inspect())["State"]["StartedAt"]
+        installing = asyncio.create_task(ground.install(workspace, "p", restart=True))
+        async with asyncio.timeout(20):
+            while not list((ground.api.home / "staging").iterdir()):
+                await asyncio.sleep(0.005)
+        assert not installing.done()
+        ground.api.send_signal(signal.SIGTERM)
+        answer = await installing
+        assert (answer.status, answer.json["restarting"]) == (200, True)
+        assert await ground.api.wait(timeout=30) == 0
+        assert await workspace.tree("/configs/plugins/p") == ground.expected("p")
+        assert (await workspace.container.inspect())["State"]["StartedAt"] != started

@@ -11,8 +11,10 @@ from shared.errors import DatabaseUnavailable
 
 @asynccontextmanager
 async def opened(url: str, *, connections: int = 4) -> AsyncIterator[Database]:
-    """The pool that a process of ours would have."""
-    async with Database(url, application="healthsweep-test", connections=connections) as database:
+    """The pool that a process of ours would have, whatever is in the database."""
+    async with Database(
+        url, application="healthsweep-test", connections=connections, any_schema=True
+    ) as database:
         yield database
 
 
