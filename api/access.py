@@ -12,16 +12,14 @@ from api.errors import (
     AdminRequired,
     InvalidAdminToken,
     InvalidToken,
-    InvalidWorkspaceId,
     MissingToken,
     Unauthorized,
     WorkspaceNotFound,
     WorkspaceRemoved,
 )
+from api.names import parse_id
 from api.store.access import AccessStore, KnownToken
 from api.store.verdicts import Asked, Judgement
-from shared.errors import WorkspaceIdError
-from shared.ids import parse_workspace_id
 from shared.tokens import PREFIX_LENGTH, token_digest
 
 log = structlog.get_logger()
@@ -97,7 +95,7 @@ class Gatekeeper:
         if token is None:
             _reject(MissingToken(), _why_none(headers), None)
         if self.is_admin(token):
-            workspace_id = _admins_workspace_id(id_text)
+            workspace_id = parse_id(id_text)
             if not await self._store.exists(workspace_id):
                 raise WorkspaceNotFound
             return Caller(is_admin=True, workspace_id=workspace_id)
@@ -176,13 +174,6 @@ class Gatekeeper:
             _reject(InvalidToken(), "revoked", token)
         self._used.add(known.token_id)
         return Caller(is_admin=False, workspace_id=known.workspace_id, token_id=known.token_id)
-
-
-def _admins_workspace_id(text: str) -> UUID:
-    try:
-        return parse_workspace_id(text)
-    except WorkspaceIdError as exc:
-        raise InvalidWorkspaceId from exc
 
 
 def _why_none(headers: Mapping[str, str]) -> Why:

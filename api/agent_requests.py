@@ -10,9 +10,8 @@ from uuid import UUID
 
 from api.agent_urls import NO_INBOUND, check_agent_url
 from api.errors import InvalidBody, InvalidRequest, InvalidWorkspaceId
+from api.names import parse_id
 from api.store.heartbeats import Vitals
-from shared.errors import WorkspaceIdError
-from shared.ids import parse_workspace_id
 from shared.workspaces import NewWorkspace
 
 _INTEGER = 2**31 - 1
@@ -35,15 +34,7 @@ def body_workspace_id(body: dict[str, Any], key: str) -> UUID:
     text = body.get(key)
     if not isinstance(text, str):
         raise InvalidWorkspaceId
-    return path_workspace_id(text)
-
-
-def path_workspace_id(text: str) -> UUID:
-    """The workspace id in `text`. Raises InvalidWorkspaceId."""
-    try:
-        return parse_workspace_id(text)
-    except WorkspaceIdError as exc:
-        raise InvalidWorkspaceId from exc
+    return parse_id(text)
 
 
 def parse_vitals(body: dict[str, Any]) -> Vitals:

@@ -39,7 +39,7 @@ from shared import systemd
 from shared.database import Database
 from shared.engine import Engine
 from shared.errors import SettingsError
-from shared.settings import Settings
+from shared.settings import Settings, cannot_listen
 
 MAX_BODY_BYTES = 2**20
 DRAIN_S = 60.0
@@ -194,7 +194,7 @@ async def serve(settings: Settings) -> None:
             try:
                 await web.TCPSite(runner, settings.bind_address, settings.port).start()
             except OSError as exc:
-                raise SettingsError("PORT", f"cannot be listened on: {exc.strerror}") from exc
+                raise cannot_listen(exc, "PORT") from exc
             await presence.begin()
             systemd.notify("READY=1")
             await presence.keep()

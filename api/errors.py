@@ -28,6 +28,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from shared.errors import HealthsweepError
+from shared.tokens import MOST_ACTIVE
 
 
 class ApiError(HealthsweepError):
@@ -244,7 +245,7 @@ class RateLimited(ApiError):
 class TooManyTokens(ApiError):
     status = 429
     code = "too_many_tokens"
-    message = "maximum 50 active tokens per workspace"
+    message = f"maximum {MOST_ACTIVE} active tokens per workspace"
 
 
 class InternalError(ApiError):

@@ -5,7 +5,6 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -30,7 +29,7 @@ from api.limits import Allowance, ClientAddress, RateLimit
 from api.routes import Handler, Route, RouteTable
 from shared import metrics
 from shared.errors import DatabaseUnavailable, SchemaError
-from shared.moments import rfc3339
+from shared.moments import plain
 
 log = structlog.get_logger()
 
@@ -46,14 +45,10 @@ _EXPOSED = "X-Request-Id, X-Container-State, X-Plugin-Name, X-Plugin-Source, ETa
 def json_response(value: object, *, status: int = HTTPStatus.OK) -> web.Response:
     """`value` as JSON in UTF-8; moments as RFC 3339."""
     return web.Response(
-        text=json.dumps(value, ensure_ascii=False, default=_plain),
+        text=json.dumps(value, ensure_ascii=False, default=plain),
         status=status,
         content_type="application/json",
     )
-
-
-def _plain(value: object) -> str:
-    return rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
 def answers(routes: RouteTable) -> Middleware:

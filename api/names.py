@@ -1,8 +1,11 @@
-"""Plugin names: one rule, wherever a name comes from."""
+"""Names and ids from outside: one rule for each, wherever they come from."""
 
 import re
+from uuid import UUID
 
-from api.errors import InvalidPluginName
+from api.errors import InvalidPluginName, InvalidWorkspaceId
+from shared.errors import WorkspaceIdError
+from shared.ids import parse_workspace_id
 
 PLUGIN_NAME_RULE = (
     "a name is 1 to 128 of A-Z a-z 0-9 . _ - and begins with a letter or a digit; it has no '..'"
@@ -21,3 +24,11 @@ def parse_plugin_name(text: str) -> str:
     if not is_plugin_name(text):
         raise InvalidPluginName(hint=PLUGIN_NAME_RULE)
     return text
+
+
+def parse_id(text: str) -> UUID:
+    """The id in `text`. Raises InvalidWorkspaceId."""
+    try:
+        return parse_workspace_id(text)
+    except WorkspaceIdError as exc:
+        raise InvalidWorkspaceId from exc

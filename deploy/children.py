@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-REFUSED = 78  # EX_CONFIG: the settings are wrong, and starting again would not mend them
+from shared.process import EX_CONFIG
+
 _DEATHS = 3
 _PAUSE = 1.0
 _LOOK = 0.02
@@ -78,10 +79,10 @@ class Child:
                 await self._stopping.wait()
                 break
             deaths = 0 if self.ready.is_set() else deaths + 1
-            if status == REFUSED or self.program.once or deaths == _DEATHS:
+            if status == EX_CONFIG or self.program.once or deaths == _DEATHS:
                 more = f", see {self.program.log}" if self.program.log else ""
                 say(f"healthsweep: {self.program.name} {_ended(status)}: giving up{more}")
-                return REFUSED if status == REFUSED else 1
+                return EX_CONFIG if status == EX_CONFIG else 1
             say(f"healthsweep: {self.program.name} {_ended(status)}: starting it again in {_PAUSE:.0f} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _PAUSE)

@@ -4,16 +4,19 @@
 A second run on the same home finds the same workspaces and starts what has stopped.
 """
 
+import http.client
 import json
 import os
 import shlex
 import subprocess
 import sys
 from typing import Any
+from uuid import UUID
 
 from deploy.children import say, tied
 from deploy.images import import_image, start_container
 from deploy.places import StartError
+from shared.ids import container_name
 
 _CONTAINERS = ("demo-1", "demo-2", "demo-3")
 _EXTERNAL = "demo-external"
@@ -27,14 +30,14 @@ def main() -> int:
         import_image(host)
         for name in _CONTAINERS:
             there[name] = there.get(name) or _command("workspace", "add", name)["id"]
-            start_container(host, f"ws-{there[name]}")
+            start_container(host, container_name(UUID(there[name])))
         if _EXTERNAL not in there:
             _command("workspace", "add", _EXTERNAL, "--runtime", "external")
-    except (StartError, OSError) as problem:
+    except (StartError, OSError, http.client.HTTPException) as problem:
         sys.stderr.write(f"healthsweep: the demo cannot be made: {problem}\n")
         return 1
     docker = f"docker -H {shlex.quote(host)}"
-    container = f"ws-{there[_CONTAINERS[0]]}"
+    container = container_name(UUID(there[_CONTAINERS[0]]))
     say(
         "\n"
         "Three workspaces with a container each, and an external one that has not called yet.\n"

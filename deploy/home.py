@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from deploy.places import StartError, make_directory
+from shared.errors import SettingsError
 
 _LAST_RUN_SECONDS = (
     20.0  # then go on: who is still there is what PostgreSQL and the engine look for themselves
@@ -50,13 +51,15 @@ def wait_for_last_run(home: Path) -> int:
 
 
 def read_environment(home: Path) -> dict[str, str]:
-    """What the file `env` below `home` says; nothing if it is not there."""
+    """What the file `env` below `home` says; nothing if it is not there. Raises SettingsError."""
     try:
         lines = (home / "env").read_text().splitlines()
+        pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
+        return {name: "".join(shlex.split(value)) for name, _, value in pairs}
     except FileNotFoundError:
         return {}
-    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
-    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+    except ValueError as exc:
+        raise SettingsError("HEALTHSWEEP_HOME", f"has a file env that cannot be read: {exc}") from exc
 
 
 def write_environment(home: Path, values: Mapping[str, str]) -> None:

@@ -39,17 +39,17 @@ def answers(host: str, *, seconds: float) -> bool:
     return status == http.client.OK
 
 
-def import_image(host: str, *, name: str = IMAGE) -> None:
-    """Make the image `name:latest` out of this machine's busybox."""
-    query = urlencode({"fromSrc": "-", "repo": name, "tag": "latest"})
+def import_image(host: str) -> None:
+    """Make the image `IMAGE:latest` out of this machine's busybox."""
+    query = urlencode({"fromSrc": "-", "repo": IMAGE, "tag": "latest"})
     status, answer = _request(host, "POST", f"/images/create?{query}", body=_busybox_tree())
     if status != http.client.OK or '"error"' in answer:  # an import's failure comes after its 200
         raise StartError(f"the engine at {host} refuses an image: {answer}")
 
 
-def start_container(host: str, name: str, *, image: str = IMAGE, command: list[str] | None = None) -> None:
+def start_container(host: str, name: str, *, image: str = IMAGE) -> None:
     """Start the container `name`, which is made if it is missing; without network, because none is needed."""
-    settings = {"Image": image, "Cmd": command or FOREVER, "HostConfig": {"NetworkMode": "none"}}
+    settings = {"Image": image, "Cmd": FOREVER, "HostConfig": {"NetworkMode": "none"}}
     body = json.dumps(settings).encode()
     made, answer = _request(host, "POST", f"/containers/create?name={name}", body=body)
     if made in (http.client.CREATED, http.client.CONFLICT):  # conflict: it is there already

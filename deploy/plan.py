@@ -14,6 +14,7 @@ from deploy.images import answers
 from deploy.places import StartError
 from deploy.postgres import Cluster
 from shared.settings import Settings
+from shared.workspaces import local_url
 
 
 def module(name: str, *arguments: str, once: bool = False, stop_seconds: float = 10.0) -> Program:
@@ -76,7 +77,7 @@ def plan(settings: Settings, *, demo: bool, product: Sequence[Program]) -> Plan:
         programs=(*foundations, *product),
         afterwards=(module("deploy.demo", once=True),) if demo else (),
         variables=variables,
-        url=f"http://127.0.0.1:{settings.port}",
+        url=local_url(settings),
     )
 
 

@@ -12,10 +12,11 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from deploy.children import REFUSED, Child, Program, say
+from deploy.children import Child, Program, say
 from deploy.home import lock_home, wait_for_last_run, write_environment
 from deploy.plan import PRODUCT, plan
 from shared.errors import HealthsweepError, SettingsError
+from shared.process import EX_CONFIG
 from shared.settings import Settings
 
 
@@ -93,7 +94,8 @@ def main(product: Sequence[Program] = PRODUCT) -> int:
         with lock_home(home):
             inherited = [wait_for_last_run(home)]
             made = plan(settings, demo=options.demo, product=product)
-            write_environment(home, made.variables)
+            chosen = {name: os.environ[name] for name in settings.shown() if os.environ.get(name)}
+            write_environment(home, {**chosen, **made.variables})
             environ = {**os.environ, **made.variables, "HEALTHSWEEP_HOME": str(home)}
             announce = f"ready url={made.url} home={home}"
             return asyncio.run(
@@ -103,7 +105,7 @@ def main(product: Sequence[Program] = PRODUCT) -> int:
             )
     except SettingsError as problem:
         sys.stderr.write(f"healthsweep: {problem}\n")
-        return REFUSED
+        return EX_CONFIG
     except (HealthsweepError, OSError) as problem:
         sys.stderr.write(f"healthsweep: {problem}\n")
         return 1

@@ -39,6 +39,14 @@ _AWAY = (
 )
 
 
+ROW_REFUSED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.PLPGSQLError,  # a trigger of another program
+)
+"""What a statement fails with because of the rows that it writes: without them it may succeed."""
+
+
 class Database:
     """A pool of connections to `url`, opened when first needed: an absent server is no error at start.
 
@@ -98,15 +106,19 @@ class Database:
                     raise
         except asyncpg.ReadOnlySQLTransactionError as exc:
             # A failover leaves us on a server that answers and takes no write: connect anew.
-            await self._pool.expire_connections()
-            raise DatabaseUnavailable("it is read-only") from exc
+            raise await self.read_only() from exc
         except asyncpg.InsufficientPrivilegeError as exc:
             raise DatabaseUnavailable(str(exc.args[0])) from exc  # such as: permission denied for table x
-        except ValueError:
+        except (
+            ValueError,
+            asyncpg.UndefinedObjectError,
+        ):  # the latter: ?sslmod=require, taken for a parameter
             if acquired:
                 raise
             # asyncpg reads the url only now, when it is first needed, and may quote the password.
-            raise SettingsError("DATABASE_URL", "is no url that PostgreSQL's clients can read") from None
+            raise SettingsError(
+                "DATABASE_URL", "is no url that PostgreSQL and its clients can read"
+            ) from None
         except _AWAY as exc:
             raise DatabaseUnavailable(_why(exc)) from exc
 

@@ -24,6 +24,7 @@ from typing import Self
 import aiodocker
 import aiohttp
 
+from shared import metrics
 from shared.errors import ContainerMissing, EngineError
 
 # What reading a success can raise in aiodocker: no JSON, or nested without end, no UTF-8, no object, a key
@@ -39,8 +40,9 @@ _UNREADABLE = (
 )
 # aiodocker's own status for "cannot connect" (aiodocker/docker.py); no engine answers with it.
 _CANNOT_CONNECT = 900
-_EXEC_POLL_S = 0.02
+_EXEC_POLL_S = 0.005
 _STDOUT = 1
+_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Engine:
         For `shared.running` alone: what the answer means is decided there.
         """
         self.inspects += 1
+        metrics.INSPECTS.inc()
         async with self._call():
             return await self._docker.containers.container(name).show()
 
@@ -169,15 +172,21 @@ class Engine:
         Raises ContainerMissing, EngineError.
         """
         async with self._call(seconds):
-            with archive.open("rb") as content:
-                await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
-                    directory, content
-                )
+            await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
+                directory, _pieces(archive)
+            )
 
     async def restart(self, container_id: str, *, seconds: float) -> None:
         """Restart the container. Raises ContainerMissing, EngineError."""
         async with self._call(seconds):
             await self._docker.containers.container(container_id).restart()
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    """The file's content. It was just written, so it is in memory, and a thread would only take longer."""
+    with file.open("rb", buffering=0) as content:
+        while piece := content.read(_PIECE_BYTES):
+            yield piece
 
 
 async def _plain_answers_only(

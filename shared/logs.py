@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from types import TracebackType
@@ -18,6 +19,8 @@ from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
+
+from shared.moments import rfc3339
 
 Process = Literal["sweeper", "api", "command"]
 
@@ -34,7 +37,7 @@ def configure(process: Process, *, level: str, form: str, stream: TextIO) -> Non
         stream.reconfigure(encoding="utf-8" if form == "json" else None, errors="backslashreplace")
 
     def common(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = rfc3339(datetime.now(UTC))
         head = {"ts": now, "level": event.pop("level"), "process": process, "event": event.pop("event")}
         return {**head, **event}
 
@@ -56,7 +59,7 @@ def configure(process: Process, *, level: str, form: str, stream: TextIO) -> Non
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
@@ -67,9 +70,32 @@ def configure(process: Process, *, level: str, form: str, stream: TextIO) -> Non
         )
     )
     logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
+    logging.raiseExceptions = False  # a line that cannot be written, as below
     logging.captureWarnings(capture=True)
     warnings.simplefilter("default")
     sys.excepthook = _say_and_die
+
+
+class _Lines:
+    """Writes lines to a stream. One that nobody takes is lost: a log must not end what it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError):  # its reader is gone, its disk is full
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def let_go(stream: TextIO) -> None:
+    """Flush `stream`, and give up what it does not take: the interpreter would complain of it at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _library_message(_logger: Any, _method: str, event: EventDict) -> EventDict:

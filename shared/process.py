@@ -36,6 +36,8 @@ def run(name: logs.Process, serve: Callable[[Settings], Coroutine[Any, Any, None
     except SchemaError as exc:
         log.critical("schema.refused", problem=str(exc))
         return EX_CONFIG
+    finally:
+        logs.let_go(sys.stdout)
     return 0
 
 
@@ -58,9 +60,9 @@ def _on_first_signal(stop: Callable[[], object]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        log.info("process.stopping", signal=received.name)  # and from now on the second one kills
+        stop()  # and from now on the second one kills
+        log.info("process.stopping", signal=received.name)
         systemd.notify("STOPPING=1")
-        stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping, number)

@@ -1,6 +1,6 @@
 """Is this workspace's container running? The one place that knows.
 
-There are exactly three outcomes, and they are three different things to a caller:
+There are exactly three outcomes, and a caller must treat each differently:
 
     Running       Docker says `running`, so it would accept an exec now: exec, copy, mark online
     NotRunning    Docker answered, and the answer is definite: mark offline, answer 503
@@ -47,7 +47,7 @@ _CONTAINER_ID = re.compile(r"[0-9A-Za-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Exec away. Act by `container_id`: the name can be taken by another container meanwhile."""
+    """It would accept an exec now. Act by `container_id`: another container can take the name meanwhile."""
 
     container_name: str
     container_id: str
@@ -83,44 +83,44 @@ async def container_state(
     Raises EngineError when Docker could not tell. Do not turn that into a *no*, an empty list or None:
     the workspace may be fine.
     """
+    names = _names(workspace_id, short_name_is_unique=short_name_is_unique)
     async with engine.deadline():
-        answer = await _ask(engine, container_name(workspace_id))
-        if isinstance(answer, NotRunning) and answer.reason == "missing" and short_name_is_unique:
-            answer = await _ask(engine, short_container_name(workspace_id))
-            if isinstance(answer, NotRunning) and answer.reason == "missing":
-                return NotRunning(container_name(workspace_id), "missing")
-    return answer
+        for name in names:
+            try:
+                return _read(name, await engine.inspect_container_state(name))
+            except ContainerMissing:
+                continue
+    return NotRunning(names[0], "missing")
 
 
-async def _ask(engine: StateEngine, name: str) -> Running | NotRunning:
-    try:
-        answer = await engine.inspect_container_state(name)
-    except ContainerMissing:
-        return NotRunning(name, "missing")
+def _names(workspace_id: UUID, *, short_name_is_unique: bool) -> list[str]:
+    """The names to look for, in this order; the first one is what a missing container is called."""
+    names = [container_name(workspace_id)]
+    if short_name_is_unique:
+        names.append(short_container_name(workspace_id))
+    return names
+
+
+def _read(name: str, answer: object) -> Running | NotRunning:
     if not isinstance(answer, dict) or not isinstance(state := answer.get("State"), dict):
         raise EngineError("malformed", "an inspect without a State object")
     return _classify(name, state.get("Status"), answer.get("Id"), state)
 
 
 def _classify(
-    name: str, word: object, container_id: object, state: Mapping[str, object]
+    name: str, status: object, container_id: object, state: Mapping[str, object]
 ) -> Running | NotRunning:
-    """The one classifier, for inspect and list. Raises EngineError for any word that it does not know."""
-    if word == "running":
+    """The one classifier, for inspect and list. Raises EngineError for any status that it does not know."""
+    if status == "running":
         if not isinstance(container_id, str) or not _CONTAINER_ID.fullmatch(container_id):
             raise EngineError("malformed", "a running container without an id")
         return Running(name, container_id, _text(state.get("StartedAt")))
-    if not isinstance(word, str) or word not in _REASONS:
-        raise EngineError("malformed", f"unknown container state {word!r:.40}")
-    exit_code = state.get("ExitCode") if word in _ENDED else None
+    if not isinstance(status, str) or status not in _REASONS:
+        raise EngineError("malformed", f"unknown container state {status!r:.40}")
+    exit_code = state.get("ExitCode") if status in _ENDED else None
     if not isinstance(exit_code, int) or not -(2**31) <= exit_code < 2**31:
         exit_code = None
-    return NotRunning(
-        name,
-        _REASONS[word],
-        exit_code=exit_code,
-        finished_at=_text(state.get("FinishedAt")),
-    )
+    return NotRunning(name, _REASONS[status], exit_code, _text(state.get("FinishedAt")))
 
 
 def _text(value: object) -> str | None:
@@ -130,7 +130,7 @@ def _text(value: object) -> str | None:
 class Snapshot:
     """What one list of all containers says: who is surely running, and who must be asked about.
 
-    It makes candidates; no status is ever written on its word alone.
+    It only picks candidates: no status is ever written on its word alone.
     """
 
     def __init__(self, entries: Mapping[str, tuple[object, object]]) -> None:
@@ -138,13 +138,11 @@ class Snapshot:
 
     def state(self, workspace_id: UUID, *, short_name_is_unique: bool) -> Running | NotRunning:
         """The answer that the list suggests. Raises EngineError as `container_state` would."""
-        names = [container_name(workspace_id)]
-        if short_name_is_unique:
-            names.append(short_container_name(workspace_id))
+        names = _names(workspace_id, short_name_is_unique=short_name_is_unique)
         for name in names:
             if name in self._entries:
-                word, container_id = self._entries[name]
-                return _classify(name, word, container_id, {})
+                status, container_id = self._entries[name]
+                return _classify(name, status, container_id, {})
         return NotRunning(names[0], "missing")
 
 

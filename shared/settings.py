@@ -4,10 +4,11 @@ An empty variable counts as unset. Durations are seconds, or carry a unit (`500m
 are also read from `$CREDENTIALS_DIRECTORY/NAME` (systemd) or from the file that `NAME_FILE` names.
 """
 
+import errno
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from shared.errors import SettingsError
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_MAX_PORT = 65535
+_PORTS = re.compile(r":(\d+)(?=,|$)")
 _HOSTS = re.compile(r"((\[[^\]]*\]|[^\[\]:,]*)(:\d{1,5})?(,|$))*")
 _BYTES = {None: 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -86,15 +89,26 @@ def _directory(text: str) -> Path:
 def _database_url(text: str) -> str:
     # No URL parser: there can be several hosts, and some versions of urlsplit know only one in brackets.
     place = re.match(r"postgres(?:ql)?://([^/?#]*)", text)
-    if not place or not _HOSTS.fullmatch(place[1].rpartition("@")[2]):
+    hosts = place[1].rpartition("@")[2] if place else ":"
+    if not _HOSTS.fullmatch(hosts) or any(int(port) > _MAX_PORT for port in _PORTS.findall(hosts)):
         raise ValueError("must be a url such as postgresql://user:password@host:5432/database")
     return text
 
 
 def _docker_host(text: str) -> str:
-    if not re.fullmatch(r"unix:///.+|tcp://[^/\s]+:\d+/?", text):
+    port = re.fullmatch(r"unix:///.+|tcp://[^/\s]+:(\d{1,5})/?", text)
+    if not port or int(port[1] or 0) > _MAX_PORT:
         raise ValueError("must be unix:///path/to/docker.sock or tcp://host:port")
     return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    try:
+        ip_address(text)
+    except ValueError as exc:
+        if not re.fullmatch(r"(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", text):
+            raise ValueError("must be an IP address or the name of a host") from exc
+    return text
 
 
 def _http_url(text: str) -> str:
@@ -134,7 +148,7 @@ class Settings:
     docker_host: str = _setting(
         _docker_host, "unix:///var/run/docker.sock", "the Docker Engine, unix:// or tcp://"
     )
-    bind_address: str = _setting(_text, "127.0.0.1", "the address that the HTTP ports are bound to")
+    bind_address: str = _setting(_host, "127.0.0.1", "the address that the HTTP ports are bound to")
     port: int = _setting(_number(1, 65535), 8080, "the api's port")
     metrics_port: int = _setting(_number(0, 65535), 9108, "the sweeper's metrics; 0 turns them off")
     public_url: str | None = _setting(_http_url, None, "where agents reach the api, for connection blocks")
@@ -165,10 +179,10 @@ class Settings:
         _directory, lambda: _default_home() / "plugins", "the plugin registry; unset: plugins/ of the home"
     )
     plugin_install_body_max_bytes: int = _setting(
-        _number(1024, 2**30), 65536, "largest body of an install request"
+        _bytes(1024, 2**30), 65536, "largest body of an install request"
     )
     plugin_install_fetch_timeout: float = _setting(_duration(1, 3600), 300.0, "for fetching a plugin")
-    plugin_install_max_dir_bytes: int = _setting(_number(1024, 2**40), 104857600, "largest plugin")
+    plugin_install_max_dir_bytes: int = _setting(_bytes(1024, 2**40), 104857600, "largest plugin")
     plugin_allow_unpinned: bool = _setting(_switch, False, "admit sources without a tag or a commit")
     github_base_url: str = _setting(_http_url, "https://github.com", "where github:// sources come from")
     cache_max_bytes: int = _setting(_bytes(2**20, 2**44), 2 * 2**30, "the download cache on disk")
@@ -214,6 +228,20 @@ class Settings:
 def about(variable: str) -> str:
     """One line that says what `variable` is for."""
     return cast(str, next(f.metadata["about"] for f in fields(Settings) if f.name.upper() == variable))
+
+
+def is_set(environ: Mapping[str, str], variable: str) -> bool:
+    """Whether `environ` says something of `variable`, in one of the ways in which a setting can be given."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    given = environ.get(variable, "").strip() or environ.get(f"{variable}_FILE")
+    return bool(given or (directory and (Path(directory) / variable).exists()))
+
+
+def cannot_listen(exc: OSError, port_variable: str) -> SettingsError:
+    """The setting that is to blame when nobody can listen at BIND_ADDRESS and the port."""
+    of_the_port = exc.errno in (errno.EADDRINUSE, errno.EACCES)
+    variable = port_variable if of_the_port else "BIND_ADDRESS"
+    return SettingsError(variable, f"cannot be listened on: {exc.strerror}")
 
 
 def _read(environ: Mapping[str, str], variable: str, *, secret: bool) -> str:

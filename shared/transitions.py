@@ -1,16 +1,18 @@
-"""How a status is written, by whoever may: compare-and-set, with its history row, in one statement.
+"""How a status that was read is changed: compare-and-set, with its history row, in one statement.
 
-The statement is a transaction of its own: the row changes, its history says so and
-`pg_notify('healthsweep', ...)` tells listeners, or none of the three happens.
+The row changes, its history says so and `pg_notify('healthsweep', ...)` tells listeners, or none of the
+three happens. Heartbeats alone write statuses by themselves, on rows that they lock (heartbeat_sql.py).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 from uuid import UUID
 
 from shared.database import Connection
+from shared.running import Reason
 
-CONTAINER_REASONS = frozenset({"missing", "created", "exited", "paused", "restarting", "removing", "dead"})
+CONTAINER_REASONS: frozenset[str] = frozenset(get_args(Reason))
 """Reasons of an offline that a running container heals."""
 
 STATUSES = (
@@ -27,7 +29,8 @@ STATUSES = (
 )
 """Every status that a workspace can have; the last but one and two are known to newer platforms only."""
 
-WRITABLE = ("provisioning", "online", "degraded", "offline", "failed", "paused", "hibernated", "removed")
+WRITABLE = ("online", "offline", "paused", "removed")
+"""What is written by comparing; `degraded` is a heartbeat's, and the others are other programs'."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ async def remove_workspace(
 
 def connection_block(settings: Settings, workspace_id: UUID, auth_token: str) -> dict[str, str]:
     """What a remote agent has to know to connect as this workspace."""
-    platform_url = settings.public_url or f"http://{_reachable(settings.bind_address)}:{settings.port}"
+    platform_url = settings.public_url or local_url(settings)
     return {
         "workspace_id": str(workspace_id),
         "platform_url": platform_url,
@@ -103,10 +103,12 @@ def connection_block(settings: Settings, workspace_id: UUID, auth_token: str) ->
     }
 
 
-def _reachable(bind_address: str) -> str:
-    if bind_address in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-        return "127.0.0.1"
-    return f"[{bind_address}]" if ":" in bind_address else bind_address
+def local_url(settings: Settings) -> str:
+    """Where this host reaches the api."""
+    host = settings.bind_address
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
+        host = "127.0.0.1"
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 _HOLD_PARENT = """

@@ -11,9 +11,9 @@ from prometheus_client import start_http_server
 from shared import metrics, systemd
 from shared.database import Database
 from shared.engine import Engine
-from shared.errors import DatabaseUnavailable, SchemaOlder, SettingsError
-from shared.outage import Outage
-from shared.settings import Settings
+from shared.errors import DatabaseUnavailable, SchemaOlder
+from shared.outage import DatabaseOutage, Outage
+from shared.settings import Settings, cannot_listen
 from sweeper.store import SweepStore
 from sweeper.sweep import Sweeper
 
@@ -31,7 +31,8 @@ class Daemon:
         self._settings = settings
         self._store = SweepStore(database, unswept_runtimes=settings.unswept_runtimes)
         self._sweeper = Sweeper(engine=engine, store=self._store, settings=settings)
-        self._outage = Outage()
+        self._outage = DatabaseOutage()
+        self._missed_writes = False  # since the last whole sweep, so that nobody may be called silent
         self._prune_at = time.monotonic() + _PRUNE_FIRST_S
 
     async def wait_for_database(self) -> None:
@@ -53,7 +54,8 @@ class Daemon:
         next_sweep = time.monotonic()
         while True:
             if time.monotonic() >= next_sweep:
-                await self._round(self._sweeper.sweep(after_outage=bool(self._outage)))
+                if await self._round(self._sweeper.sweep(after_outage=self._missed_writes)):
+                    self._missed_writes = False
                 next_sweep = self._following(next_sweep)
             else:
                 await self._round(self._sweeper.settle())
@@ -74,7 +76,8 @@ class Daemon:
             )
         return max(last + interval, now)
 
-    async def _round(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _round(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do it, whatever comes of it; whether it succeeded."""
         try:
             await work
         except DatabaseUnavailable as exc:
@@ -84,19 +87,18 @@ class Daemon:
             metrics.SWEEPS_FAILED.inc()
             log.exception("sweep.failed")
         else:
-            metrics.DATABASE_UP.set(1)
-            failures = self._outage.failures
-            if (down_s := self._outage.ended()) is not None:
-                log.info("database.recovered", down_s=round(down_s, 1), failures=failures)
+            self._outage.ended()
+            return True
+        return False
 
     def _database_failed(self, exc: DatabaseUnavailable) -> None:
-        metrics.DATABASE_UP.set(0)
-        if self._outage.failed():
-            log.warning("database.unreachable", detail=str(exc), failures=1)
+        self._outage.failed(exc)
+        self._missed_writes = True
 
     async def _prune(self) -> None:
         self._prune_at = time.monotonic() + _PRUNE_EVERY_S
-        pruned = await self._store.prune_history(older_than_s=self._settings.history_retention)
+        older_than_s = self._settings.history_retention
+        pruned = await self._store.prune_history(older_than_s=older_than_s, most=_PRUNE_STEP)
         if pruned == _PRUNE_STEP:
             self._prune_at = time.monotonic()  # more of it after the next round
         log.debug("history.pruned", rows=pruned)
@@ -112,7 +114,7 @@ async def serve(settings: Settings) -> None:
         try:
             start_http_server(settings.metrics_port, addr=settings.bind_address)
         except OSError as exc:
-            raise SettingsError("METRICS_PORT", f"cannot be listened on: {exc.strerror}") from exc
+            raise cannot_listen(exc, "METRICS_PORT") from exc
     async with (
         Engine(settings.docker_host, timeout=settings.engine_timeout) as engine,
         Database(settings.required_database_url(), application="healthsweep-sweeper") as database,

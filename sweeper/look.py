@@ -58,9 +58,8 @@ class Lookout:
                 log.warning("engine.unreachable", reason=unknown.reason, detail=unknown.detail, failures=1)
             return unknown
         metrics.ENGINE_UP.set(1)
-        failures = self._outage.failures
-        if (down_s := self._outage.ended()) is not None:
-            log.info("engine.recovered", down_s=round(down_s, 1), failures=failures)
+        if (ended := self._outage.ended()) is not None:
+            log.info("engine.recovered", down_s=round(ended.down_s, 1), failures=ended.failures)
         return snapshot
 
     async def ask(self, workspaces: list[Workspace]) -> AsyncGenerator[list[tuple[Workspace, Answer]], None]:
@@ -86,7 +85,7 @@ class Lookout:
                 done, looks = await asyncio.wait(looks, timeout=PATIENCE_S)
                 answers = [task.result() for task in done]
                 for workspace, answer in answers:
-                    self.note(workspace.id, answer)
+                    self.record(workspace.id, answer)
                 yield answers
                 gone = any(isinstance(a, EngineError) and a.reason == "unreachable" for _, a in answers)
                 if looks and (gone or time.monotonic() > give_up_at):
@@ -105,7 +104,7 @@ class Lookout:
         """These are all that there are: the streak of any other has ended with its row."""
         self._unknown_streaks.intersection_update(workspace_ids)
 
-    def note(self, workspace_id: UUID, answer: Answer) -> None:
+    def record(self, workspace_id: UUID, answer: Answer) -> None:
         """Say that Docker could not tell about this one, once in a streak; a definite answer ends it."""
         if not isinstance(answer, EngineError):
             self._unknown_streaks.discard(workspace_id)

@@ -59,10 +59,12 @@ class Marker:
         self._store = store
         self._write = write
         self._announced: dict[UUID, Target] = {}
+        self._refused: set[UUID] = set()
 
     def forget(self, workspace_id: UUID) -> None:
         """This one's status agrees with what is seen: should it differ again, that is news."""
         self._announced.pop(workspace_id, None)
+        self._refused.discard(workspace_id)
 
     async def mark(self, target: Target, verdicts: list[Verdict], *, sweep_id: str) -> int:
         """Write `target` for each that is still as it was read; how many were written.
@@ -87,9 +89,15 @@ class Marker:
             Transition(v.workspace.id, v.workspace.status, v.workspace.version, v.reason, v.exit_code)
             for v in verdicts
         ]
-        changed = await self._store.mark(target, transitions, sweep_id=sweep_id)
+        marked = await self._store.mark(target, transitions, sweep_id=sweep_id)
         for verdict in verdicts:
-            if verdict.workspace.id not in changed:
+            if verdict.workspace.id in marked.refused:
+                if verdict.workspace.id not in self._refused:
+                    self._refused.add(verdict.workspace.id)
+                    problem = f"the database refuses to write {target} into its row"
+                    log.warning("workspace.skipped", problem=problem, **_who(verdict))
+                continue
+            if verdict.workspace.id not in marked.changed:
                 metrics.MARKS_SKIPPED.inc()
                 log.info("workspace.mark_skipped", expected=verdict.workspace.status, **_who(verdict))
                 continue
@@ -98,7 +106,7 @@ class Marker:
                 log.info("workspace.marked_online", **_keys(verdict))
             else:
                 log.info("workspace.marked_offline", **_keys(verdict))
-        return len(changed)
+        return len(marked.changed)
 
 
 def _who(verdict: Verdict) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.database import Database
+from shared.database import ROW_REFUSED, Connection, Database
+from shared.presence import PRESENCE_STALE_S
 from shared.transitions import Transition, write_transitions
 
 
@@ -37,6 +38,14 @@ class Fleet:
     asked_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Who was still as it had been read, and was `changed`; whose row the database `refused` to write."""
+
+    changed: set[UUID]
+    refused: set[UUID]
+
+
 class SweepStore:
     """The sweeper's side of the database. Every method raises DatabaseUnavailable."""
 
@@ -53,7 +62,11 @@ class SweepStore:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                _FLEET, self._unswept_runtimes, outage_ended, None if ids is None else list(ids)
+                _FLEET,
+                self._unswept_runtimes,
+                outage_ended,
+                None if ids is None else list(ids),
+                PRESENCE_STALE_S,
             )
         if rows[0]["read_only"]:
             raise await self._database.read_only()
@@ -66,17 +79,33 @@ class SweepStore:
             asked_at=rows[0]["asked_at"],
         )
 
-    async def mark(self, to: str, transitions: list[Transition], *, sweep_id: str) -> set[UUID]:
-        """Write the transitions to `to`; the ids of the rows that were still as they had been read."""
-        async with self._database.connection() as connection:
-            return await write_transitions(
-                connection, to, transitions, detected_by="sweep", cause_id=sweep_id
-            )
+    async def mark(self, to: str, transitions: list[Transition], *, sweep_id: str) -> Marked:
+        """Write the transitions to `to`, all in one statement.
 
-    async def prune_history(self, *, older_than_s: float) -> int:
-        """Drop up to 1,000 old transitions, never a workspace's newest: it says who may heal it."""
+        Where the database refuses that, it is halved until only those are left out that are to blame.
+        """
         async with self._database.connection() as connection:
-            return len(await connection.fetch(_PRUNE, older_than_s))
+            return await _halving(connection, to, transitions, sweep_id)
+
+    async def prune_history(self, *, older_than_s: float, most: int) -> int:
+        """Drop up to `most` old transitions, never a workspace's newest: it says who may heal it."""
+        async with self._database.connection() as connection:
+            return len(await connection.fetch(_PRUNE, older_than_s, most))
+
+
+async def _halving(connection: Connection, to: str, transitions: list[Transition], sweep_id: str) -> Marked:
+    try:
+        changed = await write_transitions(connection, to, transitions, detected_by="sweep", cause_id=sweep_id)
+    except ROW_REFUSED:
+        if len(transitions) == 1:
+            return Marked(set(), {transitions[0].workspace_id})
+        middle = len(transitions) // 2
+        halves = [
+            await _halving(connection, to, half, sweep_id)
+            for half in (transitions[:middle], transitions[middle:])
+        ]
+        return Marked(halves[0].changed | halves[1].changed, halves[0].refused | halves[1].refused)
+    return Marked(changed, set())
 
 
 # The head is always there, also for an empty fleet.
@@ -92,7 +121,7 @@ WITH head AS (
         now() AS asked_at,
         current_setting('transaction_read_only')::boolean AS read_only,
         api.heard_since,
-        coalesce(api.seen_at < now() - interval '15 seconds', false) AS deaf
+        coalesce(api.seen_at < now() - make_interval(secs => $4), false) AS deaf
     FROM (SELECT) AS always LEFT JOIN healthsweep.presence AS api ON true
 )
 SELECT head.asked_at, head.read_only, head.deaf, fleet.*
@@ -143,6 +172,6 @@ DELETE FROM healthsweep.history WHERE id IN (
         SELECT FROM healthsweep.history AS newer
         WHERE newer.workspace_id = old.workspace_id AND newer.id > old.id
     )
-    LIMIT 1000
+    LIMIT $2
 ) RETURNING 1
 """

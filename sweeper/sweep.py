@@ -1,4 +1,4 @@
-"""One sweep: who is there, what does Docker say, who must be asked about, what is written.
+"""One sweep: read the rows, list the containers, ask about those whose status would change, write.
 
     sweep()     one SELECT, one list; whoever's status would change gets a grace
     settle()    whoever's grace has ended is asked about, through the one shared function, and written
@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -34,14 +34,15 @@ HEALED_BY_CONTAINER = CONTAINER_REASONS | {"created", "resumed"}
 """Why a workspace may be offline and come online by its container; any other offline heals by a heartbeat."""
 
 BRAKE_AT = 5
-"""So many candidates for offline, and not one of the fleet's containers there: probably the wrong engine."""
+"""So many candidates for offline, and none of the fleet's containers: this is probably the wrong engine."""
 
 
 @dataclass(slots=True)
 class Grace:
     """A status that would change, and when (monotonic seconds) it is time to look again.
 
-    A candidate for online carries its first look: the second must find the same container, started once.
+    A candidate for online carries its first look: the second must find the same container, started once, or
+    the next sweep begins anew with it.
     """
 
     target: Target
@@ -68,6 +69,17 @@ class Report:
     list_ms: float = 0
 
 
+@dataclass(slots=True)
+class _Sweep:
+    """The sweep that runs: what it has seen so far, and what it will report, once, and only while `whole`."""
+
+    id: str
+    inspects_before: int
+    report: Report = field(default_factory=Report)
+    answers: dict[UUID, Answer] = field(default_factory=dict)
+    whole: bool = False
+
+
 def may_become(workspace: Workspace, target: Target) -> bool:
     """Whether a container's state may change this row to `target`: who put it offline heals it."""
     if target == "offline":
@@ -92,12 +104,7 @@ class Sweeper:
         self._holding = False
         self._outage_ended: datetime | None = None
         self._skipped: set[UUID] = set()
-        # What belongs to the present sweep; `_open` until it is reported, and only while nothing failed.
-        self._open = False
-        self._sweep_id = ""
-        self._report = Report()
-        self._answers: dict[UUID, Answer] = {}
-        self._inspects_before = 0
+        self._current = _Sweep("", 0)
 
     def next_due(self) -> float | None:
         """When the next grace ends (monotonic seconds), or None.
@@ -112,45 +119,42 @@ class Sweeper:
 
         `after_outage`: until now no heartbeat could be written. `force` lifts the brake for this sweep.
         """
-        self._open = False
-        self._sweep_id = secrets.token_hex(6)
-        bind_contextvars(sweep_id=self._sweep_id)
-        self._report = Report()
-        self._answers = {}
-        self._inspects_before = self._lookout.inspects
+        current = self._current = _Sweep(secrets.token_hex(6), self._lookout.inspects)
+        bind_contextvars(sweep_id=current.id)
 
         started = time.perf_counter()
         fleet = await self._store.fleet(outage_ended=self._outage_ended)
-        self._report.checked = len(fleet.workspaces)
+        current.report.checked = len(fleet.workspaces)
         external = self._settings.external_runtimes
         if after_outage:
             self._outage_ended = fleet.asked_at  # everyone's silence begins now, so nobody is silent yet
         else:
             await self._mark_silent([w for w in fleet.workspaces if w.runtime in external])
         if local := [w for w in fleet.workspaces if w.runtime not in external]:
-            await self._weigh(local, force=force)
-        self._report.duration_ms += _ms_since(started)
+            await self._find_candidates(local, force=force)
+        current.report.duration_ms += _ms_since(started)
         self._settled_at = -math.inf  # also whoever could not be decided before
         await self.settle()
 
     async def settle(self) -> None:
         """Ask about everyone whose grace has ended since the last time, and write what is definite."""
-        self._open = False
+        current = self._current
+        current.whole = False
         started = time.perf_counter()
         await self._settle_due()
-        self._report.duration_ms += _ms_since(started)
-        self._open = True
+        current.report.duration_ms += _ms_since(started)
+        current.whole = True
 
     def complete(self) -> Report:
         """End the sweep, with the graces that were waited for: what it did, which is also logged, once.
 
         A sweep that the database broke off is not logged as completed.
         """
-        report = self._report
-        if not self._open:
+        current, report = self._current, self._current.report
+        if not current.whole:
             return report
-        self._open = False
-        outcomes = Counter(_outcome(answer) for answer in self._answers.values())
+        current.whole = False
+        outcomes = Counter(_outcome(answer) for answer in current.answers.values())
         totals: Counter[str] = Counter()
         metrics.WORKSPACES.clear()
         for (outcome, reason), number in outcomes.items():
@@ -158,9 +162,8 @@ class Sweeper:
             totals[outcome] += number
         report.running, report.not_running = totals["running"], totals["not_running"]
         report.unknown = totals["unknown"]
-        report.inspects = self._lookout.inspects - self._inspects_before
+        report.inspects = self._lookout.inspects - current.inspects_before
         report.duration_ms = round(report.duration_ms, 1)
-        metrics.INSPECTS.inc(report.inspects)
         metrics.SWEEP_DURATION.observe(report.duration_ms / 1000)
         metrics.SWEEP_COMPLETED_AT.set_to_current_time()
         log.info("sweep.completed", **asdict(report))
@@ -168,7 +171,7 @@ class Sweeper:
         return report
 
     async def _mark_silent(self, remote: list[Workspace]) -> None:
-        """Offline are the external ones that could have been heard for the stale window, and were not."""
+        """Mark offline the external ones that could have been heard for the stale window, and were not."""
         silent = []
         for workspace in remote:
             if not math.isfinite(workspace.silent_s):
@@ -180,7 +183,8 @@ class Sweeper:
                 self._marker.forget(workspace.id)
             elif may_become(workspace, "offline") and not workspace.deaf:
                 silent.append(Verdict(workspace=workspace, reason="heartbeat_stale"))
-        self._report.marked_offline += await self._marker.mark("offline", silent, sweep_id=self._sweep_id)
+        current = self._current
+        current.report.marked_offline += await self._marker.mark("offline", silent, sweep_id=current.id)
 
     async def _settle_due(self) -> None:
         now = time.monotonic()
@@ -203,18 +207,19 @@ class Sweeper:
         for workspace_id in due:
             if workspace_id not in wanted:  # somebody else changed it while the grace ran
                 del self._graces[workspace_id]
-        async with aclosing(self._lookout.ask([wanted[i] for i in due if i in wanted])) as portions:
-            async for answers in portions:
+        async with aclosing(self._lookout.ask([wanted[i] for i in due if i in wanted])) as batches:
+            async for answers in batches:
                 await self._decide(answers)
-                await self._settle_due()  # graces that end while somebody's answer is waited for
+                await self._settle_due()  # whose grace ended meanwhile; it ends, for _settled_at moves on
 
-    async def _weigh(self, local: list[Workspace], *, force: bool) -> None:
+    async def _find_candidates(self, local: list[Workspace], *, force: bool) -> None:
         """List the containers once, and give a grace to everyone whose status would change."""
+        answers = self._current.answers
         started = time.perf_counter()
         snapshot = await self._lookout.survey()
-        self._report.list_ms = round(_ms_since(started), 1)
+        self._current.report.list_ms = round(_ms_since(started), 1)
         if isinstance(snapshot, EngineError):
-            self._answers = dict.fromkeys((w.id for w in local), snapshot)
+            answers.update(dict.fromkeys((w.id for w in local), snapshot))
             return
         # A candidate for online is looked at at once; its grace comes between that look and the second.
         now = time.monotonic()
@@ -222,19 +227,21 @@ class Sweeper:
         before, self._graces = self._graces, {}
         self._lookout.forget_others(workspace.id for workspace in local)
         for workspace in local:
-            sighting = self._answers[workspace.id] = _sighting(snapshot, workspace)
+            sighting = answers[workspace.id] = _sighting(snapshot, workspace)
             grace = before.get(workspace.id)
-            target: Target = "online" if isinstance(sighting, Running) else "offline"
             if isinstance(sighting, EngineError):
-                self._lookout.note(workspace.id, sighting)
-            elif not may_become(workspace, target):
-                grace = None
-                self._lookout.note(workspace.id, sighting)
+                self._lookout.record(workspace.id, sighting)
+                if grace is not None:
+                    self._graces[workspace.id] = grace
+                continue
+            target: Target = "online" if isinstance(sighting, Running) else "offline"
+            if not may_become(workspace, target):
+                self._lookout.record(workspace.id, sighting)
                 self._marker.forget(workspace.id)
-            elif grace is None or grace.target != target:
-                grace = Grace(target, due[target])
-            if grace is not None:
+            elif grace is not None and grace.target == target:
                 self._graces[workspace.id] = grace
+            else:
+                self._graces[workspace.id] = Grace(target, due[target])
         self._brake(force=force)
 
     def _held(self, grace: Grace) -> bool:
@@ -246,36 +253,38 @@ class Sweeper:
         A fresh or mistaken DOCKER_HOST must not take a fleet down. It holds until one is seen.
         """
         candidates = sum(grace.target == "offline" for grace in self._graces.values())
-        strange = all(isinstance(a, NotRunning) and a.reason == "missing" for a in self._answers.values())
+        answers = self._current.answers.values()
+        none_seen = all(isinstance(a, NotRunning) and a.reason == "missing" for a in answers)
         many = candidates >= BRAKE_AT or (self._holding and candidates > 0)
-        holding = strange and many and not force
+        holding = none_seen and many and not force
         if holding and not self._holding:
             reason = "no_container_of_the_fleet"
-            log.warning("sweep.held", would_mark_offline=candidates, of=len(self._answers), reason=reason)
+            log.warning("sweep.held", would_mark_offline=candidates, of=len(answers), reason=reason)
         if self._holding and not holding:
-            log.info("sweep.released", would_mark_offline=candidates, of=len(self._answers))
+            log.info("sweep.released", would_mark_offline=candidates, of=len(answers))
         self._holding = holding
-        self._report.held = candidates if holding else 0
+        self._current.report.held = candidates if holding else 0
         metrics.HELD.set(holding)
 
     async def _decide(self, answers: list[tuple[Workspace, Answer]]) -> None:
         offline: list[Verdict] = []
         online: list[Verdict] = []
+        current = self._current
         for workspace, answer in answers:
-            self._answers[workspace.id] = answer
-            grace = self._graces.pop(workspace.id)
+            current.answers[workspace.id] = answer
             if isinstance(answer, EngineError):
-                self._graces[workspace.id] = grace
-            elif isinstance(answer, NotRunning) and grace.target == "offline":
+                continue  # nothing is known, and the grace stays
+            grace = self._graces.pop(workspace.id)
+            if isinstance(answer, NotRunning) and grace.target == "offline":
                 offline.append(Verdict.of(workspace, answer))
             elif isinstance(answer, Running) and grace.target == "online":
-                if answer == grace.first_look:
-                    online.append(Verdict.of(workspace, answer))
-                else:
+                if grace.first_look is None:
                     second_look = time.monotonic() + self._settings.online_grace
                     self._graces[workspace.id] = Grace("online", second_look, first_look=answer)
-        self._report.marked_offline += await self._marker.mark("offline", offline, sweep_id=self._sweep_id)
-        self._report.marked_online += await self._marker.mark("online", online, sweep_id=self._sweep_id)
+                elif answer == grace.first_look:
+                    online.append(Verdict.of(workspace, answer))
+        current.report.marked_offline += await self._marker.mark("offline", offline, sweep_id=current.id)
+        current.report.marked_online += await self._marker.mark("online", online, sweep_id=current.id)
 
 
 def _sighting(snapshot: Snapshot, workspace: Workspace) -> Answer:

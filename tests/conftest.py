@@ -8,9 +8,12 @@ docker_proxy           a recording, faulty proxy before `docker`: proxy.py, judg
 postgres               a real PostgreSQL, everybody's: postgres.py
 private_postgres       one to kill, stop, restart or make read-only
 database_url           a fresh, migrated database
+module_database_url    one for all tests of a module
 platform_database_url  a platform server's database, twice: status as text, as enum; not migrated
 fake_clock             a clock for the processes that you start: clock.py
+module_directory       a directory of all tests of a module
 short_directory        a directory for sockets; whatever still runs in it afterwards is ended
+processes              for fixtures and tests that start programs themselves: those tests are tried again
 """
 
 import tempfile
@@ -21,7 +24,8 @@ import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.daemon import FakeDaemon
-from tests.support.engine import DockerEngine, PodmanEngine, RealEngine
+from tests.support.engine import DockerEngine, RealEngine
+from tests.support.podman import PodmanEngine
 from tests.support.postgres import PlatformVariant, PostgresServer
 from tests.support.proxy import RecordingProxy
 from tests.support.remains import private_directory, remove
@@ -38,9 +42,22 @@ _LONGEST_FIRST = (
 """Several processes share the files of a run: the long ones begin first, so that none ends alone."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ranks = {name: rank for rank, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+    if config.pluginmanager.hasplugin("rerunfailures"):  # a mutant's test is run without
+        for item in items:
+            if isinstance(item, pytest.Function) and "processes" in item.fixturenames:
+                item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """What is asked for where programs are started: an engine, a server, the product's own processes.
+
+    A busy machine can be slower than any deadline, so such a test is tried again twice, and the summary
+    names it. No other test is: what fails once in a while there is a race of our own.
+    """
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +74,13 @@ def short_directory(run_directory: Path) -> Iterator[Path]:
     remove(directory)
 
 
+@pytest.fixture(scope="module")
+def module_directory(run_directory: Path, request: pytest.FixtureRequest) -> Path:
+    directory = run_directory / request.path.stem.removeprefix("test_")
+    directory.mkdir()
+    return directory
+
+
 @pytest.fixture
 async def fake_daemon(short_directory: Path) -> AsyncIterator[FakeDaemon]:
     async with FakeDaemon(short_directory / "docker.sock") as daemon:
@@ -64,7 +88,7 @@ async def fake_daemon(short_directory: Path) -> AsyncIterator[FakeDaemon]:
 
 
 @pytest.fixture(scope="session")
-async def docker_engine(run_directory: Path) -> AsyncIterator[DockerEngine]:
+async def docker_engine(processes: None, run_directory: Path) -> AsyncIterator[DockerEngine]:
     """What `docker` is, for fixtures that outlive a test."""
     async with DockerEngine(run_directory / "docker") as engine:
         yield engine
@@ -77,7 +101,7 @@ async def docker(docker_engine: DockerEngine) -> AsyncIterator[DockerEngine]:
 
 
 @pytest.fixture
-async def private_docker(short_directory: Path) -> AsyncIterator[DockerEngine]:
+async def private_docker(processes: None, short_directory: Path) -> AsyncIterator[DockerEngine]:
     async with DockerEngine(short_directory / "docker") as engine:
         yield engine
 
@@ -89,7 +113,7 @@ async def docker_proxy(docker: DockerEngine, short_directory: Path) -> AsyncIter
 
 
 @pytest.fixture(scope="session")
-async def podman_engine(run_directory: Path) -> AsyncIterator[PodmanEngine]:
+async def podman_engine(processes: None, run_directory: Path) -> AsyncIterator[PodmanEngine]:
     """What `podman` is, for fixtures that outlive a test."""
     async with PodmanEngine(run_directory / "podman") as engine:
         yield engine
@@ -102,7 +126,7 @@ async def podman(podman_engine: PodmanEngine) -> AsyncIterator[PodmanEngine]:
 
 
 @pytest.fixture(params=["docker", "podman"])
-def real_engine(request: pytest.FixtureRequest) -> RealEngine:
+def real_engine(processes: None, request: pytest.FixtureRequest) -> RealEngine:
     engine: RealEngine = request.getfixturevalue(request.param)
     return engine
 
@@ -114,7 +138,7 @@ async def postgres(run_directory: Path) -> AsyncIterator[PostgresServer]:
 
 
 @pytest.fixture
-async def private_postgres(short_directory: Path) -> AsyncIterator[PostgresServer]:
+async def private_postgres(processes: None, short_directory: Path) -> AsyncIterator[PostgresServer]:
     async with PostgresServer(short_directory / "postgres") as server:
         yield server
 
@@ -132,6 +156,14 @@ async def database_url(postgres: PostgresServer, migrated_database: str) -> Asyn
     await postgres.drop_database(url)
 
 
+@pytest.fixture(scope="module")
+async def module_database_url(postgres: PostgresServer, migrated_database: str) -> AsyncIterator[str]:
+    """A migrated database of all tests of a module, each of which keeps to rows of its own."""
+    url = await postgres.create_database(template=migrated_database)
+    yield url
+    await postgres.drop_database(url)
+
+
 @pytest.fixture(params=["text", "enum"])
 async def platform_database_url(
     postgres: PostgresServer, request: pytest.FixtureRequest
@@ -143,6 +175,6 @@ async def platform_database_url(
 
 
 @pytest.fixture
-def fake_clock(short_directory: Path) -> Iterator[FakeClock]:
+def fake_clock(processes: None, short_directory: Path) -> Iterator[FakeClock]:
     with FakeClock(short_directory) as clock:
         yield clock

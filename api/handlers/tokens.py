@@ -3,9 +3,10 @@
 import structlog
 from aiohttp import web
 
-from api.agent_requests import parse_count, path_workspace_id
+from api.agent_requests import parse_count
 from api.errors import InvalidWorkspaceId, TokenNotFound, TooManyTokens, WorkspaceNotFound
 from api.middleware import json_response, workspace_of
+from api.names import parse_id
 from api.store.tokens import TokenStore
 from shared.errors import TokenLimitReached, WorkspaceMissing
 from shared.tokens import MOST_ACTIVE, PREFIX_LENGTH
@@ -53,7 +54,7 @@ class TokenHandlers:
         """A token opens nothing any more."""
         workspace_id = workspace_of(request)
         try:
-            token_id = path_workspace_id(request.match_info["token_id"])
+            token_id = parse_id(request.match_info["token_id"])
         except InvalidWorkspaceId as exc:
             raise TokenNotFound from exc
         prefix = await self._store.revoke(workspace_id, token_id)

@@ -5,9 +5,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from api.agent_requests import parse_count, parse_workspace, path_workspace_id
+from api.agent_requests import parse_count, parse_workspace
 from api.errors import ConfirmationRequired, ParentNotFound, WorkspaceNotFound
 from api.middleware import json_response, request_id_of, workspace_of
+from api.names import parse_id
 from api.requests import parse_flag, parse_object
 from api.store.workspaces import WorkspaceStore
 from shared.errors import WorkspaceMissing
@@ -63,7 +64,7 @@ class WorkspaceHandlers:
 
     async def remove(self, request: web.Request) -> web.Response:
         """Remove it; its descendants go too, if that is confirmed."""
-        workspace_id = path_workspace_id(request.match_info["id"])
+        workspace_id = parse_id(request.match_info["id"])
         confirmed = parse_flag(request.query.get("confirm"), name="confirm", default=False)
         if await self._store.get(workspace_id) is None:
             raise WorkspaceNotFound

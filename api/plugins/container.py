@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from api.errors import CopyFailed, InvalidPluginName, LacksShell, NotWritable
+from api.manifests import MAX_LISTED_BYTES
 from api.names import is_plugin_name
 from api.plugins import scripts
 from shared.engine import Executed
@@ -19,7 +20,8 @@ RESTART_S = 120.0
 _MAX_OUTPUT = 16 * 2**20
 _READ_AT_ONCE = 256  # an argument vector has a bound, too
 _TEXTS = ".texts"  # staged like a plugin, but no plugin's name
-_FRAME = re.compile(rb"(?:plugin|file) (\d{1,9}) (\d{1,9})\n")
+_FRAME = re.compile(rb"file (\d{1,9}) (\d{1,9})\n")
+_LISTED = re.compile(r" *(\d{1,12}) ([^/\n]+)/plugin\.yaml")
 
 
 class Tools(Protocol):
@@ -68,11 +70,7 @@ class PluginContainer:
         ended = await self._execute(scripts.LIST)
         if ended.exit_code == scripts.CHANGED_MEANWHILE:
             return None
-        return [
-            InstalledPlugin(name, content)
-            for name, content in _frames(self._checked(ended))
-            if is_plugin_name(name)
-        ]
+        return _listed(self._checked(ended))
 
     async def read(self, paths: Sequence[str]) -> dict[str, bytes]:
         """The contents of those of `paths` that are regular files of at most 1 MiB."""
@@ -134,8 +132,23 @@ def _refuse(exit_code: int) -> NoReturn:
     raise CopyFailed
 
 
+def _listed(output: bytes) -> list[InstalledPlugin]:
+    """What LIST wrote. Raises CopyFailed when a manifest changed between its size and its content."""
+    head, separator, contents = output.partition(b"contents\n")
+    plugins = []
+    position = 0
+    for size, name in _LISTED.findall(head.decode(errors="replace")):
+        end = position + min(int(size), MAX_LISTED_BYTES)
+        if is_plugin_name(name):
+            plugins.append(InstalledPlugin(name, contents[position:end]))
+        position = end
+    if not separator or position != len(contents):
+        raise CopyFailed
+    return sorted(plugins, key=lambda plugin: plugin.name)
+
+
 def _frames(output: bytes) -> list[tuple[str, bytes]]:
-    """The pairs in the scripts' framed output. Raises CopyFailed when a file changed under its frame."""
+    """The pairs in what READ wrote. Raises CopyFailed when a file changed under its frame."""
     frames = []
     position = 0
     while position < len(output):

@@ -54,6 +54,7 @@ mkdir -p ".staging/$3/old" ".staging/$3/new/$1" || exit 30
 SWAP = f"""
 {_ENTER} || exit 30
 own=.staging/$2
+[ -d "$own/old" ] || exit 30
 chown 1000:1000 "$own/new/$1" && chmod 755 "$own/new/$1" || exit 30
 if [ -e "$1" ] || [ -L "$1" ]; then mv "$1" "$own/old/." || exit 30; fi
 if ! mv "$own/new/$1" .; then
@@ -70,23 +71,23 @@ CLEAN = f"{_ENTER} || exit 0\n{_FINISH}"
 """CLEAN: put back or finish what was broken off, and drop what nobody will use."""
 
 LIST = f"""
-{_ENTER} || exit 0
+{_ENTER} || {{ echo contents; exit 0; }}
 for old in .staging/*/old/*; do
     if [ -e "$old" ] || [ -L "$old" ]; then exit 35; fi
 done
 for name in *; do
-    case "$name" in *[!A-Za-z0-9._-]*) continue ;; esac
+    case "$name" in *[!A-Za-z0-9._-]* | [!A-Za-z0-9]*) continue ;; esac
     [ -d "$name" ] && [ ! -L "$name" ] || continue
-    file=$name/plugin.yaml size=0
-    if [ -f "$file" ] && [ ! -L "$file" ]; then
-        size=$(wc -c <"$file")
-        [ "$size" -le 65536 ] || size=65536
-    fi
-    printf 'plugin %d %d\\n%s' "${{#name}}" "$size" "$name"
-    [ "$size" -eq 0 ] || head -c "$size" "$file"
+    file=$name/plugin.yaml
+    if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; else echo "0 $file"; fi
 done
+[ $# -eq 0 ] || wc -c "$@"
+echo contents
+[ $# -eq 0 ] || head -q -c 65536 "$@"
 """
-"""LIST: for each plugin a line `plugin <length of the name> <length of the manifest>`, then both.
+"""LIST: for each plugin a line of the size and the path of its manifest, as wc(1) writes them; the line
+`contents`; and then, one after the other, the first 64 KiB of each. Two programs for all of them, not two for
+each.
 
 Ends with CHANGED_MEANWHILE, and CLEAN is wanted, when a swap was broken off.
 """
@@ -103,7 +104,8 @@ for file; do
     number=$((number + 1))
 done
 """
-"""READ path...: each that is a regular file of at most 1 MiB, by its number, framed as LIST does it."""
+"""READ path...: for each that is a regular file of at most 1 MiB a line `file <length of its number> <size>`,
+and then both."""
 
 EDIT = f"""
 {_ENTER} || exit 30

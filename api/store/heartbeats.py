@@ -13,7 +13,7 @@ import asyncpg
 from api.errors import InvalidBody
 from api.store.heartbeat_sql import WRITE, WRITE_WITH_SPEND
 from api.store.verdicts import Asked, Judgement
-from shared.database import Connection, Database
+from shared.database import ROW_REFUSED, Connection, Database
 from shared.transitions import CONTAINER_REASONS
 
 
@@ -80,7 +80,7 @@ class HeartbeatStore:
     async def _halving(self, connection: Connection, beats: Sequence[Beat]) -> list[Receipt | InvalidBody]:
         try:
             return list(await self.write_on(connection, beats))
-        except _REFUSALS as exc:
+        except ROW_REFUSED as exc:
             if len(beats) == 1:
                 refused = InvalidBody(detail="the database does not take these values")
                 refused.__cause__ = exc
@@ -121,7 +121,6 @@ def _receipt(row: asyncpg.Record) -> Receipt:
 
 
 _CONTAINER_REASONS = sorted(CONTAINER_REASONS)
-_REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.PLPGSQLError)
 
 _KEEPS_SPEND = """
 SELECT EXISTS (

@@ -1,6 +1,7 @@
 """The row that says that heartbeats can be heard."""
 
 from shared.database import Database
+from shared.presence import PRESENCE_STALE_S
 
 
 class PresenceStore:
@@ -12,7 +13,7 @@ class PresenceStore:
     async def renew(self, *, starting: bool) -> None:
         """Say that this process listens now. After a start or a gap the time of hearing begins anew."""
         async with self._database.connection() as connection:
-            await connection.execute(_RENEW, starting)
+            await connection.execute(_RENEW, starting, PRESENCE_STALE_S)
 
     async def writable(self) -> bool:
         """Whether the database answers and takes writes."""
@@ -20,7 +21,6 @@ class PresenceStore:
             return not await connection.fetchval("SELECT current_setting('transaction_read_only')::boolean")
 
 
-# 15 s without a renewal is what the sweeper takes for nobody listening.
 _RENEW = """
 INSERT INTO healthsweep.presence AS presence (process, started_at, seen_at, heard_since)
 VALUES ('api', now(), now(), now())
@@ -28,7 +28,7 @@ ON CONFLICT (process) DO UPDATE SET
     started_at = CASE WHEN $1::boolean THEN now() ELSE presence.started_at END,
     seen_at = now(),
     heard_since = CASE
-        WHEN $1 OR presence.seen_at < now() - interval '15 seconds' THEN now()
+        WHEN $1 OR presence.seen_at < now() - make_interval(secs => $2) THEN now()
         ELSE presence.heard_since
     END
 """

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from deploy.command import plugin_verbs, token_verbs, verbs
 from deploy.home import read_environment
 from shared import __version__, logs
+from shared.database import ROW_REFUSED
 from shared.errors import DatabaseUnavailable, HealthsweepError, SchemaNewer, SettingsError
 from shared.process import EX_CONFIG
-from shared.settings import Settings
+from shared.settings import Settings, is_set
 from shared.transitions import STATUSES
 
 
@@ -99,11 +100,8 @@ def _text(argument: str) -> str:
 def environment(own: Mapping[str, str]) -> dict[str, str]:
     """`own`, and what the running product on this HEALTHSWEEP_HOME says where `own` is silent."""
     home = Settings.load({"HEALTHSWEEP_HOME": own.get("HEALTHSWEEP_HOME", "")}).healthsweep_home
-    try:
-        known = read_environment(home)
-    except ValueError as exc:
-        raise SettingsError("HEALTHSWEEP_HOME", f"has a file env that cannot be read: {exc}") from exc
-    return {**known, **{name: value for name, value in own.items() if value}}
+    known = {name: value for name, value in read_environment(home).items() if not is_set(own, name)}
+    return {**own, **known}
 
 
 def main() -> int:
@@ -116,6 +114,10 @@ def main() -> int:
         settings = Settings.load(environment(os.environ))
         logs.configure("command", level=settings.log_level, form=settings.log_format, stream=sys.stderr)
         asyncio.run(options.run(options, settings))
+        sys.stdout.flush()
+    except ROW_REFUSED as exc:
+        print(f"healthsweep: the database does not take this: {exc.args[0]}", file=sys.stderr)  # noqa: T201
+        return 1
     except DatabaseUnavailable as exc:
         print(f"healthsweep: the database cannot be used: {exc}", file=sys.stderr)  # noqa: T201
         return 1
@@ -124,6 +126,8 @@ def main() -> int:
         return EX_CONFIG if isinstance(exc, SettingsError | SchemaNewer) else 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        logs.let_go(sys.stdout)
     return 0
 
 

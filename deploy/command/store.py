@@ -1,8 +1,6 @@
-"""What the `healthsweep` command alone writes; what the api does too is in shared."""
+"""What the `healthsweep` command alone writes; what the api does too is in shared, or in the api's store."""
 
 from uuid import UUID
-
-import asyncpg
 
 from shared.database import Connection
 from shared.errors import HealthsweepError
@@ -14,27 +12,17 @@ class Refused(HealthsweepError):
 
 
 async def change_status(
-    connection: Connection, workspace_id: UUID, *, to: str, reason: str, allowed: frozenset[str]
+    connection: Connection, workspace_id: UUID, *, to: str, reason: str, allowed: tuple[str, ...]
 ) -> None:
     """Take the workspace from one of the `allowed` statuses to `to`. Raises Refused if it has another."""
-    row = await _existing(connection, workspace_id)
-    if row["status"] not in allowed:
-        raise Refused(f"it is {row['status']}; this takes one that is {' or '.join(sorted(allowed))}")
-    await _write(connection, to, [row], reason)
-
-
-async def _existing(connection: Connection, workspace_id: UUID) -> asyncpg.Record:
     row = await connection.fetchrow(_VERSION, workspace_id)
     if row is None:
         raise Refused(f"there is no workspace {workspace_id}")
-    return row
-
-
-async def _write(connection: Connection, to: str, rows: list[asyncpg.Record], reason: str) -> None:
-    transitions = [Transition(row["id"], row["status"], row["version"], reason) for row in rows]
-    changed = await write_transitions(connection, to, transitions, detected_by="command", cause_id=None)
-    if len(changed) != len(rows):
+    if row["status"] not in allowed:
+        raise Refused(f"it is {row['status']}; this takes one that is {' or '.join(allowed)}")
+    transition = Transition(workspace_id, row["status"], row["version"], reason)
+    if not await write_transitions(connection, to, [transition], detected_by="command", cause_id=None):
         raise Refused("somebody changed it at the same moment: look, and try again")
 
 
-_VERSION = "SELECT id, status::text AS status, xmin::text AS version FROM public.workspaces WHERE id = $1"
+_VERSION = "SELECT status::text AS status, xmin::text AS version FROM public.workspaces WHERE id = $1"

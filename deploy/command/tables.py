@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.moments import rfc3339
+from shared.moments import plain
 
 _COLOURS = {
     "online": "green",
@@ -33,7 +33,7 @@ def console() -> Console:
 
 def print_json(value: object) -> None:
     """One JSON document on standard output; times as RFC 3339 in UTC."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False) + "\n")
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:
@@ -96,9 +96,3 @@ def _ago(now: datetime, moment: datetime | None) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f}{unit} ago"
     return f"{max(seconds, 0):.0f}s ago"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    return str(value)

@@ -17,7 +17,7 @@ from shared.database import Connection, migrate
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable
 from shared.ids import parse_workspace_id
-from shared.outage import Outage
+from shared.outage import DatabaseOutage
 from shared.settings import Settings, about
 from shared.tokens import issue_token
 from shared.workspaces import (
@@ -45,7 +45,7 @@ _COLUMNS = (
 
 
 async def migrate_database(options: Namespace, settings: Settings) -> None:
-    outage = Outage()
+    outage = DatabaseOutage()
     while True:
         try:
             async with connected(settings, any_schema=True) as connection:
@@ -54,8 +54,7 @@ async def migrate_database(options: Namespace, settings: Settings) -> None:
         except DatabaseUnavailable as exc:
             if not options.wait:
                 raise
-            if outage.failed():
-                log.warning("database.unreachable", detail=str(exc), failures=1)
+            outage.failed(exc)
         await asyncio.sleep(_REFRESH_S)
     for name, duration_ms in applied.items():
         log.info("migration.applied", name=name, duration_ms=duration_ms)
@@ -129,7 +128,7 @@ async def _rows(connection: Connection, workspace_id: UUID | None = None) -> lis
 
 async def show(options: Namespace, settings: Settings) -> None:
     if getattr(options, "watch", False):
-        await _watch(settings)
+        await (_repeat(settings) if options.json else _watch(settings))
         return
     async with connected(settings) as connection:
         rows = await _rows(connection)
@@ -152,19 +151,31 @@ async def _watch(settings: Settings) -> None:
                 await asyncio.sleep(_REFRESH_S)
 
 
+async def _repeat(settings: Settings) -> None:
+    """Print the rows anew every second, a line of JSON each time."""
+    async with database_of(settings) as database:
+        while True:
+            async with database.connection() as connection:
+                tables.print_json(await _rows(connection))
+            sys.stdout.flush()
+            await asyncio.sleep(_REFRESH_S)
+
+
 async def pause(options: Namespace, settings: Settings) -> None:
-    await _change(options, settings, to="paused", reason="paused", allowed={"online", "degraded", "offline"})
+    await _change(options, settings, to="paused", reason="paused", allowed=("degraded", "offline", "online"))
 
 
 async def resume(options: Namespace, settings: Settings) -> None:
     """To offline: whether it comes online again is for the container or the agent to show."""
-    await _change(options, settings, to="offline", reason="resumed", allowed={"paused"})
+    await _change(options, settings, to="offline", reason="resumed", allowed=("paused",))
 
 
-async def _change(options: Namespace, settings: Settings, *, to: str, reason: str, allowed: set[str]) -> None:
+async def _change(
+    options: Namespace, settings: Settings, *, to: str, reason: str, allowed: tuple[str, ...]
+) -> None:
     workspace_id = parse_workspace_id(options.id)
     async with connected(settings) as connection:
-        await store.change_status(connection, workspace_id, to=to, reason=reason, allowed=frozenset(allowed))
+        await store.change_status(connection, workspace_id, to=to, reason=reason, allowed=allowed)
         (row,) = await _rows(connection, workspace_id)
     _show_one(options, row)
 

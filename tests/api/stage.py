@@ -8,7 +8,6 @@
 Rows are written as another program would write them, so that a runtime can be NULL or a word never heard of.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +23,7 @@ from tests.support.api import Answer, Api, running_api
 from tests.support.daemon import FakeDaemon, State
 from tests.support.postgres import connected
 from tests.support.processes import LogLine
+from tests.support.rows import add_row, add_token
 
 ENGINE_TIMEOUT_S = 1.0
 
@@ -140,19 +140,8 @@ async def add_agent(
     workspace_id: UUID | None = None,
 ) -> Agent:
     """See Stage.agent."""
-    agent = Agent(str(workspace_id or uuid4()), secrets.token_urlsafe(32))
-    await connection.execute(
-        f"INSERT INTO public.workspaces (id, name, runtime, status) VALUES ($1, 'staged', $2, '{status}')",
-        UUID(agent.id),
-        runtime,
-    )
-    await connection.execute(
-        "INSERT INTO public.workspace_auth_tokens (workspace_id, token_hash, prefix) VALUES ($1, $2, $3)",
-        UUID(agent.id),
-        hashlib.sha256(agent.token.encode()).digest(),
-        agent.token[:8],
-    )
-    return agent
+    row = await add_row(connection, status, runtime=runtime, id=workspace_id or uuid4())
+    return Agent(row, await add_token(connection, row))
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,8 +20,7 @@ from api.digests import tree_digest
 from api.errors import ContentRefused
 from api.manifests import Manifest
 from tests.api.trees import STATE, State, check, write
-
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.processes import CHECKOUT
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def test_a_tree(root: Path) -> None:
     assert paths == sorted(paths)
     assert tree.size_bytes == sum(len(content or b"") for _, content in STATE.values())
     assert tree.manifest == Manifest(version="1", skills=("one", "../two"))
-    assert tree.skills == ("one",)
+    assert tree.manifest.valid_skills() == ("one",)
     assert tree.plugin_yaml_sha256 == hashlib.sha256(STATE["plugin.yaml"][1] or b"").hexdigest()
     assert tree.digest == specified_digest(STATE)
 
@@ -153,8 +151,6 @@ def test_the_tars_hold_the_tree(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", [["tar"], ["busybox", "tar"]])
 def test_other_programs_unpack_it(root: Path, tmp_path: Path, program: list[str]) -> None:
-    if not shutil.which(program[0]):
-        pytest.skip(f"{program[0]} is not installed")
     write(root, STATE)
     out = tmp_path / "out"
     out.mkdir()
@@ -200,13 +196,16 @@ TREES = st.recursive(
 ).filter(lambda tree: isinstance(tree, dict))
 
 
-def flat(tree: Mapping[str, object], above: str = "") -> dict[str, tuple[int, bytes | None]]:
+Nested = Mapping[str, "tuple[int, bytes] | Nested"]
+
+
+def flat(tree: Nested, above: str = "") -> dict[str, tuple[int, bytes | None]]:
     state: dict[str, tuple[int, bytes | None]] = {}
     for name, below in tree.items():
-        if isinstance(below, dict):
-            state |= {above + name: (0o755, None), **flat(below, f"{above}{name}/")}
+        if isinstance(below, tuple):
+            state[above + name] = below
         else:
-            state[above + name] = below  # type: ignore[assignment]
+            state |= {above + name: (0o755, None), **flat(below, f"{above}{name}/")}
     return state
 
 
@@ -214,8 +213,9 @@ def flat(tree: Mapping[str, object], above: str = "") -> dict[str, tuple[int, by
 @given(TREES)
 @example({"x" * 100: {"y" * 100: (0o644, b"")}})
 @example({"x" * 99: {"y" * 156: {"z" * 255: {}}}})
+@example({"plugin.yaml": (0o644, b"\x80")})
 @example({"a\nb": (0o644, b""), "\\": {"\x7f": (0o755, b"\0" * 512)}})
-def test_round_trips(tree: Mapping[str, object]) -> None:
+def test_round_trips(tree: Nested) -> None:
     state = flat(tree)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "root"
@@ -225,6 +225,8 @@ def test_round_trips(tree: Mapping[str, object]) -> None:
             checked = check(root)
         except ContentRefused as refused:
             if refused.reason in ("names that differ only by case", "over-long name"):
+                return
+            if "plugin.yaml" in tree:  # Hypothesis knows the words of the product
                 return
             raise
         assert checked.digest == specified_digest(state)

@@ -3,16 +3,15 @@
 import io
 import os
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.api.ground import put_plugin
-from tests.api.stage import Asked, Stage, staged
+from tests.api.stage import Asked, Stage
 from tests.support.forge import Forge, serve
-from tests.support.postgres import PostgresServer
 from tests.support.rogue import refuse
 
 CACHE_BYTES = 2**20
@@ -25,20 +24,8 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
 
 
 @pytest.fixture(scope="module")
-async def stage(
-    postgres: PostgresServer, migrated_database: str, run_directory: Path, forge: Forge
-) -> AsyncIterator[Stage]:
-    directory = run_directory / "pulls"
-    directory.mkdir()
-    url = await postgres.create_database(template=migrated_database)
-    settings = {
-        "GITHUB_BASE_URL": forge.url,
-        "CACHE_MAX_BYTES": str(CACHE_BYTES),
-    }
-    async with staged(url, directory, **settings) as stage:
-        yield stage
-        assert list((stage.api.home / "staging").iterdir()) == []
-    await postgres.drop_database(url)
+def stage_settings(forge: Forge) -> Mapping[str, str]:
+    return {"GITHUB_BASE_URL": forge.url, "CACHE_MAX_BYTES": str(CACHE_BYTES)}
 
 
 async def pull(stage: Stage, name: str, source: str = "") -> Asked:

@@ -85,6 +85,7 @@ async def test_it_serves_before_there_is_a_database(
         assert (await api.call("GET", "/workspaces", token=ADMIN_TOKEN)).json == []
 
 
+@pytest.mark.usefixtures("processes")
 async def test_it_serves_before_the_database_is_migrated(
     postgres: PostgresServer, fake_daemon: FakeDaemon, short_directory: Path
 ) -> None:
@@ -134,6 +135,7 @@ async def test_what_is_quiet_while_all_is_well(start_api: StartApi) -> None:
         assert (line["route"], line["status"]) == ("/registry/heartbeat", 401)
 
 
+@pytest.mark.usefixtures("processes")
 async def test_a_request_in_flight_is_answered_before_it_ends(
     database_url: str, short_directory: Path
 ) -> None:

@@ -1,19 +1,17 @@
 """Many requests at one container, and requests beside a restart of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from tests.api.ground import Ground, Workspace, playground
+from tests.api.ground import Ground, Workspace
 from tests.support.api import Answer
 from tests.support.engine import DockerEngine
-from tests.support.postgres import PostgresServer
+from tests.support.exchange import Exchange
 from tests.support.processes import ServiceProcess
 from tests.support.proxy import RecordingProxy
-from tests.support.wire import Exchange, Slow
+from tests.support.wire import Slow
 
 MANY = 16
 DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done")
@@ -22,33 +20,11 @@ STOP_S = 2
 
 
 @pytest.fixture(scope="module")
-async def everybodys_wire(docker_engine: DockerEngine, run_directory: Path) -> AsyncIterator[RecordingProxy]:
-    async with RecordingProxy(docker_engine.socket, run_directory / "bunch.sock") as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def ground(
-    postgres: PostgresServer,
-    migrated_database: str,
-    docker_engine: DockerEngine,
-    everybodys_wire: RecordingProxy,
-    run_directory: Path,
-) -> AsyncIterator[Ground]:
-    url = await postgres.create_database(template=migrated_database)
-    directory = run_directory / "bunch"
-    async with playground(url, docker_engine, directory, DOCKER_HOST=everybodys_wire.host) as ground:
-        for number in range(MANY):
-            ground.plugin(f"p{number}", {"plugin.yaml": b"version: '%d'" % number, "a": b"%d" % number})
-        yield ground
-    await postgres.drop_database(url)
-
-
-@pytest.fixture
-async def wire(everybodys_wire: RecordingProxy) -> AsyncIterator[RecordingProxy]:
-    everybodys_wire.reset()
-    yield everybodys_wire
-    await everybodys_wire.heal()
+def module_ground(module_ground: Ground) -> Ground:
+    """With many plugins in the registry."""
+    for number in range(MANY):
+        module_ground.plugin(f"p{number}", {"plugin.yaml": b"version: '%d'" % number, "a": b"%d" % number})
+    return module_ground
 
 
 def restarts(wire: RecordingProxy, workspace: Workspace) -> list[Exchange]:

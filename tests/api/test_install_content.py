@@ -3,15 +3,14 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.api.ground import put_plugin
-from tests.api.stage import Asked, Stage, staged
+from tests.api.stage import Asked, Stage
 from tests.support.daemon import State
-from tests.support.postgres import PostgresServer
 
 MOST_BYTES = 3 * 2**20
 DISK_BYTES = 2 * 2**20
@@ -19,28 +18,19 @@ SECRET = b"what is in a file of this host"
 
 
 @pytest.fixture(scope="module")
-async def module_stage(
-    postgres: PostgresServer, migrated_database: str, run_directory: Path
-) -> AsyncIterator[Stage]:
+def stage_settings(module_directory: Path) -> Iterator[Mapping[str, str]]:
     """Its home is on a disk that is smaller than the largest plugin."""
-    directory = run_directory / "content"
-    home = directory / "home"
+    directory, home = module_directory / "disk", module_directory / "disk" / "home"
     for place, size in ((directory, 2**26), (home, DISK_BYTES)):
         place.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "disk", place], check=True)
     (directory / "secret").write_bytes(SECRET)
-    url = await postgres.create_database(template=migrated_database)
-    settings = {
+    yield {
         "HEALTHSWEEP_HOME": str(home),
         "PLUGINS_DIR": str(directory / "plugins"),
         "PLUGIN_INSTALL_MAX_DIR_BYTES": str(MOST_BYTES),
     }
-    async with staged(url, directory, **settings) as stage:
-        yield stage
-        assert list((home / "staging").iterdir()) == []
-        assert not any(SECRET.decode() in str(line) for line in stage.api.lines)
     subprocess.run(["umount", "--recursive", directory], check=True)
-    await postgres.drop_database(url)
 
 
 class Shop:
@@ -63,8 +53,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(module_stage: Stage) -> Shop:
-    return Shop(module_stage)
+def shop(stage: Stage) -> Iterator[Shop]:
+    yield Shop(stage)
+    assert not any(SECRET.decode() in str(line) for line in stage.api.lines)
 
 
 def check(asked: Asked, status: int, code: str, error: str) -> None:

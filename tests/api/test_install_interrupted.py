@@ -12,8 +12,9 @@ import pytest
 
 from tests.api.ground import Content, Ground, Workspace, playground
 from tests.support.engine import DockerEngine
+from tests.support.exchange import Request
 from tests.support.proxy import RecordingProxy
-from tests.support.wire import Answer, Reply, Request
+from tests.support.wire import Answer, Reply
 
 OLD: dict[str, Content] = {"plugin.yaml": b"version: old", "a": b"old", "d/old": (b"", 0o755)}
 NEW: dict[str, Content] = {"plugin.yaml": b"version: new", "a": b"new", "d/new": (b"", 0o755)}

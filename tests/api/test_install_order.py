@@ -1,17 +1,16 @@
 """What an install answers, in which order, and that nothing is fetched before it is known to be wanted."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 import pytest
 
-from tests.api.stage import Agent, Asked, Stage, staged
+from tests.api.stage import Agent, Asked, Stage
 from tests.support.daemon import State
+from tests.support.exchange import Request
 from tests.support.forge import Forge, serve
-from tests.support.postgres import PostgresServer
 from tests.support.rogue import hang, refuse
-from tests.support.wire import Answer, Reply, Request
+from tests.support.wire import Answer, Reply
 
 BODY_MAX = 4096
 FETCH_S = 3.0
@@ -31,36 +30,19 @@ def everybodys_forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge
 
 
 @pytest.fixture(scope="module")
-async def module_stage(
-    postgres: PostgresServer, migrated_database: str, run_directory: Path, everybodys_forge: Forge
-) -> AsyncIterator[Stage]:
-    directory = run_directory / "order"
-    directory.mkdir()
-    url = await postgres.create_database(template=migrated_database)
-    settings = {
+def stage_settings(everybodys_forge: Forge) -> Mapping[str, str]:
+    return {
         "PLUGIN_INSTALL_BODY_MAX_BYTES": str(BODY_MAX),
         "PLUGIN_INSTALL_FETCH_TIMEOUT": str(FETCH_S),
         "GITHUB_BASE_URL": everybodys_forge.url,
     }
-    async with staged(url, directory, **settings) as stage:
-        yield stage
-        assert list((directory / "api" / "home" / "staging").iterdir()) == []
-    await postgres.drop_database(url)
 
 
-@pytest.fixture
-async def forge(everybodys_forge: Forge) -> Forge:
+@pytest.fixture(autouse=True)
+def forge(everybodys_forge: Forge) -> Forge:
     everybodys_forge.answer = serve
     everybodys_forge.requests.clear()
     return everybodys_forge
-
-
-@pytest.fixture
-async def stage(module_stage: Stage, forge: Forge) -> Stage:
-    await module_stage.daemon.heal()
-    module_stage.daemon.containers.clear()
-    module_stage.daemon.reset()
-    return module_stage
 
 
 async def install(stage: Stage, agent: Agent, body: object) -> Asked:

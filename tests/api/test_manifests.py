@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_refused_at_once(content: bytes, why: str) -> Non
         manifest(content)
     assert str(caught.value) == why
     assert read_manifest(content) == Manifest()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # seconds, and not minutes
 
 
 def test_the_largest_is_read_in_time() -> None:
@@ -153,7 +153,7 @@ def test_the_largest_is_read_in_time() -> None:
     assert len(content) < MAX_LISTED_BYTES
     started = time.monotonic()
     assert len(manifest(content).skills) == 16_000
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @settings(max_examples=300, deadline=None, database=None)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from tests.api.ground import Ground, playground
 from tests.support.api import Api
 from tests.support.engine import DockerEngine
-from tests.support.postgres import PostgresServer
+from tests.support.memory import Peak
 
 SIZE = 90 * 2**20
 MOST = 64 * 2**20
@@ -20,18 +19,16 @@ CLIENTS = 16
 
 @pytest.fixture(scope="module")
 async def ground(
-    postgres: PostgresServer, migrated_database: str, docker_engine: DockerEngine, run_directory: Path
+    module_database_url: str, docker_engine: DockerEngine, module_directory: Path
 ) -> AsyncIterator[Ground]:
     """Everything was done once, so that what is loaded when first needed is there."""
-    url = await postgres.create_database(template=migrated_database)
-    async with playground(url, docker_engine, run_directory / "memory") as ground:
+    async with playground(module_database_url, docker_engine, module_directory) as ground:
         ground.plugin("small", {"plugin.yaml": b"version: 1"})
         ground.plugin("large", {"plugin.yaml": b"version: 1", "noise": random.randbytes(SIZE)})
         workspace = await ground.workspace()
         assert (await ground.install(workspace, "small")).status == 200
         assert await pull(ground.api, workspace.id, "small") > 0
         yield ground
-    await postgres.drop_database(url)
 
 
 async def pull(api: Api, workspace: str, name: str) -> int:
@@ -47,23 +44,6 @@ async def pull(api: Api, workspace: str, name: str) -> int:
             size += len(piece)
         assert size == response.content_length
     return size
-
-
-class Peak:
-    """The most memory that a process has held since it is watched, over what it held then."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = Path(f"/proc/{pid}")
-        (self._process / "clear_refs").write_text("5")  # proc(5): resets the peak
-        self._before = self._read("VmRSS")
-
-    def growth(self) -> int:
-        return self._read("VmHWM") - self._before
-
-    def _read(self, name: str) -> int:
-        found = re.search(rf"(?m)^{name}:\s+(\d+) kB$", (self._process / "status").read_text())
-        assert found
-        return 1024 * int(found[1])
 
 
 async def test_a_large_install(ground: Ground) -> None:

@@ -1,6 +1,5 @@
 """The two nginx examples of docs/api.md, in a real nginx."""
 
-import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -11,10 +10,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from deploy.children import tied
 from tests.api.conftest import StartApi
 from tests.api.stage import Agent, add_agent
 from tests.support.api import Api, free_port
+from tests.support.nginx import running_nginx
 from tests.support.postgres import connected
 from tests.support.processes import CHECKOUT
 
@@ -42,22 +41,6 @@ THEIRS = (
     "/orgs/x/plugins",
     "/registry/heartbeat",
 )
-FRAME = """
-daemon off;
-master_process off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/client;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-{example}
-}}
-"""
 
 
 def examples() -> tuple[str, str]:
@@ -69,33 +52,14 @@ def examples() -> tuple[str, str]:
 @asynccontextmanager
 async def nginx(directory: Path, example: str, changes: dict[str, str]) -> AsyncIterator[str]:
     """The url of an nginx with this example; `changes` are what stands in it, and what is true here."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin") or shutil.which("nginx")
-    if program is None:
-        raise RuntimeError("nginx is not installed: apt-get install nginx")
     listened = re.search(r"listen 127\.0\.0\.1:\d+;", example)
     assert listened
-    url = f"127.0.0.1:{free_port()}"
-    for old, new in {listened[0]: f"listen {url};", **changes}.items():
+    port = free_port()
+    for old, new in {listened[0]: f"listen 127.0.0.1:{port};", **changes}.items():
         assert old in example
         example = example.replace(old, new)
-    (directory / "nginx.conf").write_text(FRAME.format(directory=directory, example=example))
-    process = await asyncio.create_subprocess_exec(
-        *tied([program, "-p", str(directory), "-c", "nginx.conf"], death_signal="KILL")
-    )
-    try:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
-            while process.returncode is None:
-                try:
-                    await session.get(f"http://{url}/")
-                    break
-                except aiohttp.ClientConnectorError:
-                    await asyncio.sleep(0.02)
-        assert process.returncode is None, "nginx does not take the example"
-        yield f"http://{url}"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    async with running_nginx(directory, example, port=port) as server:
+        yield server.url
 
 
 @pytest.fixture

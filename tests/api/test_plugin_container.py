@@ -38,16 +38,27 @@ def plugins_of(output: bytes) -> PluginContainer:
 @pytest.mark.parametrize(
     "output",
     [
-        b"plugin " + b"9" * 5000 + b" 1\nx",
-        b"plugin 1 999999999\nx",
-        b"plugin 1\nx",
+        b"9" * 5000 + b" p/plugin.yaml\ncontents\nx",
+        b"999999999 p/plugin.yaml\ncontents\nx",
+        b"2 p/plugin.yaml\ncontents\nx",
+        b"1 p/plugin.yaml\ncontents\nxx",
+        b"0 p/plugin.yaml\n",
         b"sh: not found",
-        b"plugin 1 0\n",
+        b"",
     ],
 )
 async def test_a_list_that_is_no_list(output: bytes) -> None:
     with pytest.raises(CopyFailed):
         await plugins_of(output).plugins()
+
+
+async def test_a_list_of_one_of_many_and_of_none() -> None:
+    one, two = b"version: 1\n", b"contents\nversion: 2"
+    output = b"0 bare/plugin.yaml\n    11 b/plugin.yaml\n    19 a/plugin.yaml\n    30 total\ncontents\n"
+    found = await plugins_of(output + one + two).plugins()
+    assert found is not None
+    assert [(plugin.name, plugin.manifest) for plugin in found] == [("a", two), ("b", one), ("bare", b"")]
+    assert await plugins_of(b"contents\n").plugins() == []
 
 
 @pytest.mark.parametrize("number", [b"x", b"1", b"-1", b"", "²".encode(), b"9" * 5000])

@@ -9,10 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.api.ground import Ground, Workspace, playground
+from tests.api.ground import Ground, Workspace
 from tests.support.api import Answer
-from tests.support.engine import DockerEngine
-from tests.support.postgres import PostgresServer, connected
+from tests.support.postgres import connected
 from tests.support.proxy import RecordingProxy
 
 FULL = """\
@@ -27,36 +26,15 @@ runtimes: [claude-code, langgraph]
 EMPTY = {"version": "", "description": "", "author": "", "tags": [], "skills": [], "runtimes": []}
 
 
-@pytest.fixture(scope="module")
-async def wire(docker_engine: DockerEngine, run_directory: Path) -> AsyncIterator[RecordingProxy]:
-    async with RecordingProxy(docker_engine.socket, run_directory / "lists.sock") as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-async def everybodys_ground(
-    postgres: PostgresServer,
-    migrated_database: str,
-    docker_engine: DockerEngine,
-    wire: RecordingProxy,
-    run_directory: Path,
-) -> AsyncIterator[Ground]:
-    url = await postgres.create_database(template=migrated_database)
-    async with playground(url, docker_engine, run_directory / "lists", DOCKER_HOST=wire.host) as ground:
-        yield ground
-    await postgres.drop_database(url)
-
-
 @pytest.fixture
-async def ground(everybodys_ground: Ground, wire: RecordingProxy) -> AsyncIterator[Ground]:
+async def ground(module_ground: Ground, wire: RecordingProxy) -> Ground:
     """With three plugins in the registry: full, for claude-code and langgraph; hermes's; and bare."""
-    shutil.rmtree(everybodys_ground.registry)
-    everybodys_ground.registry.mkdir()
-    everybodys_ground.plugin("full", {"plugin.yaml": FULL})
-    everybodys_ground.plugin("hermes-tool", {"plugin.yaml": b"runtimes: [hermes]"})
-    everybodys_ground.plugin("bare", {"README": b""})
-    yield everybodys_ground
-    await wire.heal()
+    shutil.rmtree(module_ground.registry)
+    module_ground.registry.mkdir()
+    module_ground.plugin("full", {"plugin.yaml": FULL})
+    module_ground.plugin("hermes-tool", {"plugin.yaml": b"runtimes: [hermes]"})
+    module_ground.plugin("bare", {"README": b""})
+    return module_ground
 
 
 @pytest.fixture

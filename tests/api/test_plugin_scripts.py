@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from api.plugins import scripts
+from api.plugins.container import _listed
 
 SHELLS = {"dash": "dash", "busybox": "busybox ash"}
 OLD = {"plugin.yaml": b"version: old\n", "a": b"old", "d/only-old": b"old"}
@@ -281,10 +282,14 @@ def test_what_is_read_is_framed_by_bytes(new_box: Callable[[], Box]) -> None:
     box.fill("other", {"plugin.yaml": "größe\n\n".encode()})
     box.fill("none", {"a": b""})
     box.fill("large", {"plugin.yaml": b"x" * 70_000})
+    box.fill("-c", {"plugin.yaml": b"an option"})
     assert box.run(scripts.LIST) == 0
-    frames = [b"plugin 5 65536\nlarge" + b"x" * 65536, b"plugin 4 0\nnone"]
-    frames += ["plugin 5 9\nothergröße\n\n".encode(), b"plugin 1 11\nqversion: q\n"]
-    assert box.output == b"".join(frames)
+    assert [(plugin.name, plugin.manifest) for plugin in _listed(box.output)] == [
+        ("large", b"x" * 65536),
+        ("none", b""),
+        ("other", "größe\n\n".encode()),
+        ("q", b"version: q\n"),
+    ]
     paths = [str(box.plugins / path) for path in ("q/a", "nowhere", "q", "other/plugin.yaml")]
     (box.plugins / "link").symlink_to("q/a")
     assert box.run(scripts.READ, *paths, str(box.plugins / "link")) == 0

@@ -38,7 +38,7 @@ CONTAINERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
-def engine(request: pytest.FixtureRequest) -> RealEngine:
+def engine(processes: None, request: pytest.FixtureRequest) -> RealEngine:
     engine: RealEngine = request.getfixturevalue(f"{request.param}_engine")
     return engine
 
@@ -132,6 +132,9 @@ async def test_a_read_only_container_has_its_own_code(ground: Ground) -> None:
     ground.plugin("p", {"a": b"1"})
     answer = await ground.install(workspace, "p")
     assert (answer.status, answer.json["code"]) == (500, "container_not_writable")
+    for event in ("plugin.rolled_back", "plugin.install_failed"):
+        line = await ground.api.event(event, workspace_id=workspace.id)
+        assert (line["step"], line["code"]) == ("deliver", "container_not_writable")
     assert await ground.installed(workspace) == []
 
 

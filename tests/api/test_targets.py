@@ -7,16 +7,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.api.stage import ENGINE_TIMEOUT_S, Agent, Stage, staged
+from tests.api.stage import ENGINE_TIMEOUT_S, Agent, Stage
 from tests.support.daemon import State
-from tests.support.postgres import PostgresServer
 from tests.support.wire import FAULTS
 
 INSTALL_REFUSED = (
@@ -58,27 +55,6 @@ class Route(NamedTuple):
 HARD = (Route("POST", "", {"source": "local://nowhere"}), Route("DELETE", "/nowhere"))
 SOFT = (Route("GET", ""), Route("GET", "/compatibility?runtime=claude_code"))
 WITHOUT = (Route("GET", "/available"), Route("GET", "/nowhere/download"))
-
-
-@pytest.fixture(scope="module")
-async def module_stage(
-    postgres: PostgresServer, migrated_database: str, run_directory: Path
-) -> AsyncIterator[Stage]:
-    directory = run_directory / "targets"
-    directory.mkdir()
-    url = await postgres.create_database(template=migrated_database)
-    async with staged(url, directory) as stage:
-        yield stage
-    await postgres.drop_database(url)
-
-
-@pytest.fixture
-async def stage(module_stage: Stage) -> Stage:
-    """Everybody's api; the daemon is healthy, without containers, and has recorded nothing."""
-    await module_stage.daemon.heal()
-    module_stage.daemon.containers.clear()
-    module_stage.daemon.reset()
-    return module_stage
 
 
 @pytest.mark.parametrize("runtime", EXTERNAL)

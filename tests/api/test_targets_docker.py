@@ -93,6 +93,7 @@ async def check_refused(stage: Stage, agent: Agent) -> None:
         assert asked.events == ["request.completed"]
 
 
+@pytest.mark.usefixtures("processes")
 async def test_what_this_was_made_for(database_url: str, short_directory: Path) -> None:
     """Five external workspaces without containers: 422 each, and five sweeps later they are still online."""
     async with staged(database_url, short_directory) as stage:

@@ -15,6 +15,8 @@ from tests.support.daemon import State
 from tests.support.engine import DockerEngine
 from tests.support.postgres import PostgresServer, connected
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HINT = (
     "the workspace's runtime could not be looked up; if it is external, it has no container here "
     "and pulls plugins via GET /workspaces/:id/plugins/:name/download"

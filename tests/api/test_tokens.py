@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from api.presence import EVERY_S
+from shared.presence import PRESENCE_EVERY_S
 from tests.api.calls import beat
 from tests.support.api import Answer, Api
 from tests.support.rows import add_row, add_token, read_row
@@ -112,7 +112,7 @@ async def test_when_a_token_was_used_is_noted_now_and_then(api: Api, database: a
     assert (await beat(api, row, token=by_beat)).status == 200
     assert (await api.call("GET", f"/workspaces/{row}/state", token=by_path)).status == 200
     used = "SELECT prefix FROM workspace_auth_tokens WHERE workspace_id = $1 AND last_used_at IS NOT NULL"
-    async with asyncio.timeout(EVERY_S + 5):
+    async with asyncio.timeout(PRESENCE_EVERY_S + 5):
         while len(seen := {found["prefix"] for found in await database.fetch(used, UUID(row))}) < 2:
             await asyncio.sleep(0.1)
     assert seen == {by_beat[:8], by_path[:8]}

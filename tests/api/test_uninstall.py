@@ -1,17 +1,17 @@
 """Uninstalling from real containers: what a plugin brought goes, and nothing of anybody else."""
 
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.api.ground import Ground, Workspace, playground
-from tests.support.engine import DockerEngine
-from tests.support.postgres import PostgresServer, connected
+from tests.api.ground import Ground, Workspace
+from tests.support.exchange import Request
+from tests.support.postgres import connected
 from tests.support.proxy import RecordingProxy
-from tests.support.wire import Answer, Reply, Request
+from tests.support.wire import Answer, Reply
 
 CLAUDE_MD = "/configs/CLAUDE.md"
 PLUGIN = {
@@ -34,33 +34,18 @@ class House(Ground):
     wire: RecordingProxy
 
 
-@pytest.fixture(scope="module")
-async def everybodys_house(
-    postgres: PostgresServer, migrated_database: str, docker_engine: DockerEngine, run_directory: Path
-) -> AsyncIterator[House]:
-    url = await postgres.create_database(template=migrated_database)
-    async with (
-        RecordingProxy(docker_engine.socket, run_directory / "uninstall.sock") as proxy,
-        playground(url, docker_engine, run_directory / "uninstall", DOCKER_HOST=proxy.host) as ground,
-    ):
-        house = House(ground.api, ground.engine)
-        house.wire, house.workspaces = proxy, ground.workspaces
-        yield house
-    await postgres.drop_database(url)
-
-
 @pytest.fixture
-async def house(everybodys_house: House) -> AsyncIterator[House]:
-    everybodys_house.plugin("p", PLUGIN)
-    everybodys_house.plugin("q", {"plugin.yaml": b"skills: [shared]\n"})
-    yield everybodys_house
-    await everybodys_house.wire.heal()
-    everybodys_house.wire.reset()
+def house(module_ground: Ground, wire: RecordingProxy) -> House:
+    house = House(module_ground.api, module_ground.engine)
+    house.wire, house.workspaces = wire, module_ground.workspaces
+    house.plugin("p", PLUGIN)
+    house.plugin("q", {"plugin.yaml": b"skills: [shared]\n"})
+    return house
 
 
-async def furnished(house: House, text: str | bytes = BEFORE, **options: object) -> Workspace:
+async def furnished(house: House, text: str | bytes = BEFORE, **options: Any) -> Workspace:
     """A container with both plugins, their skills, and CLAUDE.md."""
-    workspace = await house.workspace(**options)  # type: ignore[arg-type]
+    workspace = await house.workspace(**options)
     for name in ("p", "q"):
         assert (await house.install(workspace, name)).status == 200
     for path in ("skills/own/SKILL.md", "skills/shared/SKILL.md", "skills/else/SKILL.md", "keep/file"):

@@ -16,7 +16,10 @@ _SETTLE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Milliseconds: on the wall, and of CPU (user and system) of ours, of the engine and of PostgreSQL."""
+    """Milliseconds: on the wall, and of CPU (user and system).
+
+    The client is who does the work; the engine and PostgreSQL are who it asks.
+    """
 
     wall_ms: float
     client_ms: float
@@ -25,7 +28,7 @@ class Cost:
 
     @property
     def cpu_ms(self) -> float:
-        """Ours and the engine's together; the database's is told apart."""
+        """The client's and the engine's together; the database's is told apart."""
         return self.client_ms + self.engine_ms
 
     def __sub__(self, other: Self) -> Self:
@@ -34,14 +37,14 @@ class Cost:
 
 
 class Meter:
-    """Measures work that this process does with an engine and a database, known by their pids."""
+    """Measures work with an engine and a database, known by their pids."""
 
     def __init__(self, *, engine_pid: int, database_pid: int) -> None:
         self._engine_pid = engine_pid
         self._database_pid = database_pid
 
-    async def cost(self, work: Callable[[], Awaitable[object]]) -> Cost:
-        """What it costs to await `work()` once.
+    async def cost(self, work: Callable[[], Awaitable[object]], *, client_pid: int | None = None) -> Cost:
+        """What it costs to await `work()` once; the client is this process, or the one that is named.
 
         Nobody pays for another's work: garbage is collected before, and the engine has a moment, before and
         after, to finish what it does behind its answers.
@@ -49,9 +52,9 @@ class Meter:
         gc.collect()
         await asyncio.sleep(_SETTLE_S)
         engine, database = _clocks(self._engine_pid), _clocks(self._database_pid)
-        client, began = _own_clock(), time.perf_counter()
+        client, began = _client_clock(client_pid), time.perf_counter()
         await work()
-        wall, client = time.perf_counter() - began, _own_clock() - client
+        wall, client = time.perf_counter() - began, _client_clock(client_pid) - client
         await asyncio.sleep(_SETTLE_S)
         return Cost(
             wall_ms=round(wall * 1000, 3),
@@ -61,22 +64,29 @@ class Meter:
         )
 
 
-def _own_clock() -> float:
-    """Seconds of CPU of this process and of what it ran to its end."""
+def _client_clock(pid: int | None) -> float:
+    """Seconds of CPU of that process; of this one also of what it ran to its end."""
+    if pid is not None:
+        return _clock(pid) / 1e9
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _clocks(pid: int) -> dict[int, int]:
-    """The CPU clock (nanoseconds) of a process and of each of its descendants.
-
-    /proc/PID/stat counts hundredths of a second, more than a small sweep takes; these clocks are exact.
-    """
+    """The CPU clock (nanoseconds) of a process and of each of its descendants."""
     clocks = {}
     for each in (pid, *descendants(pid)):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            clocks[each] = time.clock_gettime_ns((~each << 3) | 2)  # clock_getcpuclockid(3) of Linux
+            clocks[each] = _clock(each)
     return clocks
+
+
+def _clock(pid: int) -> int:
+    """Nanoseconds of CPU of that process.
+
+    /proc/PID/stat counts hundredths of a second, more than a small sweep takes; this clock is exact.
+    """
+    return time.clock_gettime_ns((~pid << 3) | 2)  # clock_getcpuclockid(3) of Linux
 
 
 def _since(before: dict[int, int], pid: int) -> float:

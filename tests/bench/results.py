@@ -1,13 +1,14 @@
-"""What a run of the benchmark measured, kept round by round, and what may be said of it."""
+"""What a run of the sweep's benchmark measured, kept round by round, and what may be said of it."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 from tests.bench.cost import Cost
+from tests.bench.machine import Machine
+from tests.bench.spread import Spread, ratio
 
 Quantity = Callable[[Cost], float]
 
@@ -18,22 +19,6 @@ def wall(cost: Cost) -> float:
 
 def cpu(cost: Cost) -> float:
     return cost.cpu_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A median, and the quartiles on both sides of it."""
-
-    low: float
-    median: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0])
-        low, _, high = quantiles(values, n=4, method="inclusive")
-        return cls(low, median(values), high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +34,7 @@ class Case:
 
     def ratio(self, quantity: Quantity, other: Sequence[Cost] | None = None) -> Spread:
         """How many times more the reference, or the `other` way, takes, round by round."""
-        pairs = zip(other or self.reference, self.ours, strict=True)
-        return Spread.of([quantity(theirs) / quantity(ours) for theirs, ours in pairs])
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where it was measured, as far as it matters to others."""
-
-    cores: int
-    dockerd: str
-    postgresql: str
-    python: str
+        return ratio(map(quantity, other or self.reference), map(quantity, self.ours))
 
 
 @dataclass(frozen=True, slots=True)

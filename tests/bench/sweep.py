@@ -8,7 +8,6 @@ two minutes. Writes the table, the plot and the raw numbers to docs.
 import argparse
 import asyncio
 import os
-import platform
 import shutil
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -27,9 +26,10 @@ from sweeper.sweep import Sweeper
 from tests.bench.cost import Cost, Meter
 from tests.bench.fleet import Fleet
 from tests.bench.go_client import GoClient
+from tests.bench.machine import this_machine
 from tests.bench.reference import ReferenceSweep
 from tests.bench.report import section, write
-from tests.bench.results import Case, Machine, Results
+from tests.bench.results import Case, Results
 from tests.support.engine import DockerEngine
 from tests.support.postgres import PostgresServer, connected
 from tests.support.processes import CHECKOUT
@@ -113,7 +113,7 @@ async def measure(sizes: Sequence[int], rounds: int) -> Results:
             PostgresServer(directory / "postgres") as postgres,
             _bench(engine, postgres) as bench,
         ):
-            machine = await _machine(engine, postgres)
+            machine = await this_machine(engine, postgres)
             for size in sorted(sizes):
                 print(f"{size} containers", flush=True)
                 await bench.fleet.grow(size)
@@ -122,13 +122,6 @@ async def measure(sizes: Sequence[int], rounds: int) -> Results:
                 cases.append(await bench.case(dead=size // 10, rounds=rounds))
                 await bench.fleet.revive()
     return Results(machine, sorted(cases, key=lambda case: (case.dead > 0, case.containers)))
-
-
-async def _machine(engine: DockerEngine, postgres: PostgresServer) -> Machine:
-    _, docker = await engine.request("GET", "/version")
-    async with connected(postgres.url) as connection:
-        server = str(await connection.fetchval("SHOW server_version"))
-    return Machine(os.cpu_count() or 1, str(docker["Version"]), server, platform.python_version())
 
 
 def _sizes(text: str) -> list[int]:

@@ -1,30 +1,18 @@
 """The benchmark itself: it runs, what it says is true of a small fleet, and docs say what it measured."""
 
-import asyncio
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from shutil import copy
 
 import pytest
 
-from deploy.children import tied
-from tests.bench.report import PAGE, PLOT, RAW, section
+from tests.bench.page import PAGE
+from tests.bench.report import PLOT, RAW, section
 from tests.bench.results import Case, Results, cpu, wall
-from tests.support.processes import CHECKOUT
-
-DOCS = CHECKOUT / "docs"
+from tests.bench.running import DOCS, run_benchmark
 
 
 async def _benchmark(docs: Path, *arguments: str) -> Results:
-    """Run it as its users do: in a process of its own, so that no test and no coverage is measured."""
-    (docs / RAW).parent.mkdir()
-    copy(DOCS / PAGE, docs / PAGE)
-    module = [sys.executable, "-m", "tests.bench.sweep", "--docs", str(docs), *arguments]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    process = await asyncio.create_subprocess_exec(*tied(module), cwd=CHECKOUT, env=environment)
-    assert await process.wait() == 0
+    await run_benchmark("sweep", docs, *arguments)
     return Results.load(docs / RAW)
 
 
@@ -32,6 +20,7 @@ def _biggest_alive(cases: Sequence[Case]) -> Case:
     return max((case for case in cases if not case.dead), key=lambda case: case.containers)
 
 
+@pytest.mark.usefixtures("processes")
 async def test_a_small_run_writes_its_table_its_plot_and_its_numbers(tmp_path: Path) -> None:
     results = await _benchmark(tmp_path, "--containers", "10,30", "--rounds", "3")
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,14 +63,21 @@ class Running:
 
 @contextmanager
 def starting(
-    home: Path, *arguments: str, module: str = "tests.deploy.stand_ins", **environ: str
+    home: Path,
+    *arguments: str,
+    module: str = "tests.deploy.stand_ins",
+    before: Sequence[str] = (),
+    **environ: str,
 ) -> Iterator[Running]:
-    """The supervisor on `home`, with stand-ins for the services unless `module` is another."""
+    """The supervisor on `home`, with stand-ins for the services unless `module` is another.
+
+    `before` is a program that becomes it, such as setpriv.
+    """
     own = {"HEALTHSWEEP_HOME": str(home), "DOCKER_HOST": f"unix://{home}/no-engine.sock"}
     with (
         tempfile.NamedTemporaryFile() as log,
         subprocess.Popen(
-            tied([sys.executable, "-m", module, *arguments]),
+            [*before, *tied([sys.executable, "-m", module, *arguments])],
             cwd=CHECKOUT,
             env=service_environment({**own, **environ}),
             stdin=subprocess.DEVNULL,

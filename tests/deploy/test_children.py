@@ -4,9 +4,13 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from deploy.children import tied
 from tests.deploy.running import until
 from tests.support.remains import living
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 _PARENT = """
 import subprocess, sys, time

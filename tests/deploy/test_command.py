@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,28 +14,12 @@ from shared.database import migrations
 from shared.settings import Settings
 from shared.transitions import STATUSES
 from tests.deploy.operator import ROW_KEYS, Operator, history
-from tests.support.postgres import PostgresServer, connected
+from tests.support.postgres import PostgresServer
+from tests.support.rows import add_row
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-@pytest.fixture
-def operator(tmp_path: Path, database_url: str) -> Operator:
-    return Operator(tmp_path, DATABASE_URL=database_url)
-
-
-@pytest.fixture
-async def rows(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(database_url) as connection:
-        yield connection
-
-
-async def put(rows: asyncpg.Connection, status: str, **columns: object) -> str:
-    """A row as another program writes it; its id."""
-    names, values = ["name", *columns], ["w", *columns.values()]
-    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-    statement = f"INSERT INTO public.workspaces (status, {', '.join(names)}) VALUES ('{status}', {places})"
-    return str(await rows.fetchval(f"{statement} RETURNING id", *values))
 
 
 # workspace add
@@ -104,10 +87,9 @@ async def test_status_is_an_array_of_rows(
 ) -> None:
     for name in ("b", "a", "a"):
         await operator.does("workspace", "add", name)
-    odd = await put(rows, "online", runtime=None)
-    beat = "UPDATE public.workspaces SET name = NULL, last_heartbeat_at = $2 WHERE id = $1"
-    await rows.execute(beat, UUID(odd), datetime(2026, 5, 1, 12, 0, 0, 500_000, timezone(timedelta(hours=2))))
-    await put(rows, "removed")
+    beat = datetime(2026, 5, 1, 12, 0, 0, 500_000, timezone(timedelta(hours=2)))
+    odd = await add_row(rows, runtime=None, name=None, last_heartbeat_at=beat)
+    await add_row(rows, "removed")
     listed = await operator.json(*verb)
     assert [list(row) for row in listed] == [ROW_KEYS] * 4
     assert [row["name"] for row in listed] == ["a", "a", "b", None]
@@ -152,7 +134,7 @@ async def test_in_a_pipe_the_table_is_plain_lines(operator: Operator) -> None:
 
 @pytest.mark.parametrize("before", ["online", "degraded", "offline"])
 async def test_pause(before: str, operator: Operator, rows: asyncpg.Connection) -> None:
-    workspace = await put(rows, before)
+    workspace = await add_row(rows, before)
     row = await operator.json("workspace", "pause", workspace)
     assert list(row) == ROW_KEYS
     assert (row["id"], row["status"], row["status_reason"]) == (workspace, "paused", "paused")
@@ -160,7 +142,7 @@ async def test_pause(before: str, operator: Operator, rows: asyncpg.Connection) 
 
 
 async def test_resume_is_offline_until_it_is_seen(operator: Operator, rows: asyncpg.Connection) -> None:
-    workspace = await put(rows, "paused")
+    workspace = await add_row(rows, "paused")
     row = await operator.json("workspace", "resume", workspace)
     assert list(row) == ROW_KEYS
     assert (row["status"], row["status_reason"]) == ("offline", "resumed")
@@ -170,10 +152,10 @@ async def test_resume_is_offline_until_it_is_seen(operator: Operator, rows: asyn
 async def test_remove_takes_descendants_and_tokens_and_leaves_the_rows(
     operator: Operator, rows: asyncpg.Connection
 ) -> None:
-    top = await put(rows, "online")
-    child = await put(rows, "offline", parent_id=UUID(top))
-    grandchild = await put(rows, "paused", parent_id=UUID(child))
-    other = await put(rows, "online")
+    top = await add_row(rows, "online")
+    child = await add_row(rows, "offline", parent_id=UUID(top))
+    grandchild = await add_row(rows, "paused", parent_id=UUID(child))
+    other = await add_row(rows, "online")
     for workspace in (grandchild, other):
         token = (
             "INSERT INTO public.workspace_auth_tokens (workspace_id, token_hash, prefix) VALUES ($1, $2, 'x')"

@@ -1,6 +1,7 @@
 """What `healthsweep` does not do: one sentence, an exit status, nothing written, and never a traceback."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -9,6 +10,10 @@ import pytest
 from deploy.home import write_environment
 from tests.deploy.operator import NOBODY, Operator, Verb
 from tests.support.postgres import PostgresServer, connected
+from tests.support.processes import CHECKOUT, service_environment
+from tests.support.rows import add_row
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 VERBS: list[Verb] = [
     ("migrate",),
@@ -23,24 +28,9 @@ VERBS: list[Verb] = [
     ("token", "list", NOBODY),
     ("token", "revoke", NOBODY, NOBODY),
     ("token", "reset", NOBODY),
+    ("plugin", "forget", NOBODY, "hello"),
 ]
 ABOUT_ONE = [verb for verb in VERBS if NOBODY in verb]
-
-
-@pytest.fixture
-def operator(tmp_path: Path, database_url: str) -> Operator:
-    return Operator(tmp_path, DATABASE_URL=database_url)
-
-
-@pytest.fixture
-async def rows(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(database_url) as connection:
-        yield connection
-
-
-async def put(rows: asyncpg.Connection, status: str) -> str:
-    statement = f"INSERT INTO public.workspaces (name, status) VALUES ('w', '{status}') RETURNING id"
-    return str(await rows.fetchval(statement))
 
 
 # 1: it cannot be done
@@ -67,10 +57,12 @@ async def test_an_id_that_is_none(operator: Operator) -> None:
 
 
 async def test_an_id_that_nobody_has(operator: Operator) -> None:
-    verbs = [verb for verb in ABOUT_ONE if verb[1] not in ("list", "revoke")]
+    verbs = [verb for verb in ABOUT_ONE if verb[1] not in ("list", "revoke", "forget")]
     assert await operator.all_refused(verbs) == dict.fromkeys(verbs, f"there is no workspace {NOBODY}")
     assert await operator.json("token", "list", NOBODY) == []
     assert await operator.refused("token", "revoke", NOBODY, NOBODY) == "token not found or already revoked"
+    sentence = await operator.refused("plugin", "forget", NOBODY, "hello")
+    assert sentence == f"no plugin 'hello' is recorded for the workspace {NOBODY}"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +75,7 @@ async def test_an_id_that_nobody_has(operator: Operator) -> None:
 async def test_a_workspace_of_another_status(
     verb: str, taken: str, others: tuple[str, ...], operator: Operator, rows: asyncpg.Connection
 ) -> None:
-    workspaces = {await put(rows, before): before for before in others}
+    workspaces = {await add_row(rows, before): before for before in others}
     assert await operator.all_refused(("workspace", verb, workspace) for workspace in workspaces) == {
         ("workspace", verb, workspace): f"it is {before}; this takes one that is {taken}"
         for workspace, before in workspaces.items()
@@ -94,13 +86,13 @@ async def test_a_workspace_of_another_status(
 
 
 async def test_an_id_that_is_taken(operator: Operator, rows: asyncpg.Connection) -> None:
-    workspace = await put(rows, "online")
+    workspace = await add_row(rows, "online")
     sentence = await operator.refused("workspace", "add", "x", "--id", workspace)
     assert sentence == f"the workspace {workspace} exists already"
 
 
 async def test_a_row_that_somebody_is_writing(operator: Operator, rows: asyncpg.Connection) -> None:
-    workspace = await put(rows, "online")
+    workspace = await add_row(rows, "online")
     async with rows.transaction():
         await rows.execute("UPDATE public.workspaces SET last_heartbeat_at = now()")
         sentence = await operator.refused("workspace", "pause", workspace)
@@ -116,7 +108,7 @@ async def make_read_only(database_url: str) -> None:
 async def test_a_database_that_is_read_only(
     operator: Operator, rows: asyncpg.Connection, database_url: str
 ) -> None:
-    workspace = await put(rows, "online")
+    workspace = await add_row(rows, "online")
     await make_read_only(database_url)
     assert len(await operator.json("status")) == 1
     verbs = [
@@ -155,7 +147,7 @@ async def test_a_database_that_a_newer_version_migrated(operator: Operator, rows
     await rows.execute("INSERT INTO healthsweep.migrations VALUES ('9999_of_tomorrow', 'x')")
     verbs = [("migrate",), ("status",), ("status", "--watch"), ("sweep", "--once")]
     sentence = "the database has 9999_of_tomorrow, which this version does not know: upgrade it"
-    assert await operator.all_refused(verbs) == dict.fromkeys(verbs, sentence)
+    assert await operator.all_refused(verbs, status=78) == dict.fromkeys(verbs, sentence)
 
 
 # 2: it is said wrongly
@@ -176,6 +168,7 @@ async def test_a_database_that_a_newer_version_migrated(operator: Operator, rows
         ("workspace", "add", "x", "--runtime", "\udcff"),
         ("workspace", "pause"),
         ("token", "revoke", NOBODY),
+        ("plugin", "forget", NOBODY),
         ("config", "--xml"),
     ],
     ids=lambda arguments: " ".join(arguments).encode(errors="replace").decode() or "nothing",
@@ -231,6 +224,42 @@ async def test_where_the_environment_is_silent_the_home_speaks(tmp_path: Path, d
     assert (shown["DATABASE_URL"], shown["ADMIN_TOKEN"], shown["PORT"]) == ("(set)", "(set)", 9000)
     away = await operator.refused("status", DATABASE_URL="postgresql:///db?host=/nowhere")
     assert away == "the database cannot be used: No such file or directory"
+
+
+async def test_what_is_given_in_a_file_is_not_silent(tmp_path: Path, database_url: str) -> None:
+    write_environment(tmp_path, {"DATABASE_URL": "postgresql:///db?host=/nowhere"})
+    (tmp_path / "url").write_text(database_url)
+    (tmp_path / "DATABASE_URL").write_text(database_url)
+    operator = Operator(tmp_path)
+    assert await operator.json("status", DATABASE_URL_FILE=str(tmp_path / "url")) == []
+    assert await operator.json("status", CREDENTIALS_DIRECTORY=str(tmp_path)) == []
+    assert "No such file" in await operator.refused("status")
+
+
+async def test_output_that_nobody_takes(operator: Operator) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.command", "status", "--json"),
+            env=service_environment({**operator.environment, "PYTHONUNBUFFERED": ""}),
+            cwd=CHECKOUT,
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+    assert (process.returncode, said.decode()) == (1, "healthsweep: [Errno 28] No space left on device\n")
+
+
+async def test_a_status_that_the_platforms_type_does_not_have(
+    tmp_path: Path, platform_database_url: str
+) -> None:
+    operator = Operator(tmp_path, DATABASE_URL=platform_database_url)
+    await operator.does("migrate")
+    async with connected(platform_database_url) as connection:
+        await connection.execute(
+            "ALTER TABLE public.workspaces ADD CONSTRAINT old CHECK (status::text <> 'awaiting_agent')"
+        )
+    sentence = await operator.refused("workspace", "add", "x", "--status", "awaiting_agent")
+    assert sentence.startswith("the database does not take this: ")
 
 
 @pytest.mark.parametrize(

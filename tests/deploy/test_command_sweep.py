@@ -1,48 +1,33 @@
 """`healthsweep sweep --once`: one sweep with its graces, and what it says that it did."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import fields
-from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from shared.ids import container_name
 from sweeper.sweep import Report
 from tests.deploy.operator import Operator, history
 from tests.support.daemon import FakeDaemon, State
-from tests.support.postgres import connected
+from tests.support.rows import add_row
 
 KEYS = [field.name for field in fields(Report)]
 
 
 @pytest.fixture
-def operator(tmp_path: Path, database_url: str, fake_daemon: FakeDaemon) -> Operator:
-    return Operator(
-        tmp_path,
-        DATABASE_URL=database_url,
-        DOCKER_HOST=fake_daemon.host,
-        OFFLINE_GRACE="200ms",
-        ONLINE_GRACE="200ms",
-    )
-
-
-@pytest.fixture
-async def rows(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(database_url) as connection:
-        yield connection
+def operator(operator: Operator, fake_daemon: FakeDaemon) -> Operator:
+    """With a daemon and in a hurry."""
+    hurry = {"DOCKER_HOST": fake_daemon.host, "OFFLINE_GRACE": "200ms", "ONLINE_GRACE": "200ms"}
+    operator.environment = {**operator.environment, **hurry}
+    return operator
 
 
 async def online(rows: asyncpg.Connection, daemon: FakeDaemon, state: State | None) -> str:
     """An online workspace whose container is in that state."""
-    workspace = uuid4()
-    statement = "INSERT INTO public.workspaces (id, name, status) VALUES ($1, 'w', 'online')"
-    await rows.execute(statement, workspace)
+    workspace = await add_row(rows, runtime="langgraph")
     if state:
-        daemon.containers[container_name(workspace)] = state
-    return str(workspace)
+        daemon.containers[f"ws-{workspace}"] = state
+    return workspace
 
 
 async def status(rows: asyncpg.Connection, workspace: str) -> str:

@@ -13,10 +13,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from deploy.children import tied
 from tests.deploy.operator import Operator
 from tests.support.postgres import PostgresServer
 from tests.support.processes import CHECKOUT, service_environment
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 

@@ -18,6 +18,7 @@ from deploy.places import StartError
 from deploy.postgres import Cluster
 from tests.deploy.running import until
 
+pytestmark = pytest.mark.usefixtures("processes")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 

@@ -66,9 +66,11 @@ async def test_every_command_of_the_readme_does_what_it_says(
     # The checkout of a reader has .run, .venv and a hello.tar.gz afterwards; this one must not.
     script = script.replace(".run/", f"{demo['HEALTHSWEEP_HOME']}/")
     script = script.replace("hello.tar.gz", f"{short_directory}/hello.tar.gz")
-    status, install, killed, external, swept = (await _run(script, demo)).split("--- end of block")[:5]
+    answers = (await _run(script, demo)).split("--- end of block")
+    status, install, installed, killed, external, swept, _ = answers
     assert "demo-external" in status
     assert json.loads(install)["status"] == "installed"
+    assert [plugin["name"] for plugin in json.loads(installed)] == ["hello"]
     assert json.loads(killed.strip().splitlines()[-1])["code"] == "container_not_running"
     assert '"code": "external_runtime"' in external
     assert "hooks/greet.sh" in external

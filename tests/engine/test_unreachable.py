@@ -14,13 +14,15 @@ from shared.errors import EngineError
 from shared.ids import container_name
 from shared.running import container_state
 from tests.shared.question import by_inspect, by_list
-from tests.support.engine import DockerEngine, PodmanEngine, RealEngine
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.support.engine import DockerEngine, RealEngine
+from tests.support.podman import PodmanEngine
+from tests.support.processes import CHECKOUT
 
 
 @pytest.fixture(scope="module", params=[DockerEngine, PodmanEngine], ids=["docker", "podman"])
-async def victim(request: pytest.FixtureRequest, run_directory: Path) -> AsyncIterator[RealEngine]:
+async def victim(
+    processes: None, request: pytest.FixtureRequest, run_directory: Path
+) -> AsyncIterator[RealEngine]:
     """An engine that nobody else uses."""
     async with request.param(run_directory / f"victim-{request.param.__name__[:3]}") as engine:
         yield engine

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared.database import Database
 from shared.engine import Engine
@@ -13,26 +13,15 @@ from shared.settings import Settings
 from sweeper.store import SweepStore
 from sweeper.sweep import Report, Sweeper
 from tests.support.postgres import connected
+from tests.support.rows import add_row
 
 SweepOnce = Callable[[], Awaitable[Report]]
 
 
 async def add(url: str, *, status: str, runtime: str = "langgraph") -> UUID:
     """A new workspace; an offline one is healed by its container."""
-    workspace_id = uuid4()
     async with connected(url) as connection:
-        await connection.execute(
-            f"INSERT INTO public.workspaces (id, name, runtime, status) VALUES ($1, 'gate', $2, '{status}')",
-            workspace_id,
-            runtime,
-        )
-        await connection.execute(
-            "INSERT INTO healthsweep.history (workspace_id, to_status, reason, detected_by)"
-            " VALUES ($1, $2, 'created', 'gate')",
-            workspace_id,
-            status,
-        )
-    return workspace_id
+        return UUID(await add_row(connection, status, runtime=runtime, told=(None, "created")))
 
 
 async def status(url: str, workspace_id: UUID) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 LIBRARIES = (
     *("aiodocker", "aiohttp.web", "asyncpg", "openapi_schema_validator", "prometheus_client"),
-    *("pydantic_settings", "pytest_asyncio.plugin", "structlog", "yaml"),
+    *("pytest_asyncio.plugin", "structlog", "yaml"),
 )
 
 

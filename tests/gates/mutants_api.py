@@ -139,9 +139,9 @@ API = (
     Mutant(
         "an install fetches before it asks",
         _HANDLERS,
-        "            await self._targets.container(workspace_id, guarded)\n"
-        "            if not await self._store.is_allowed(",
-        "            if not await self._store.is_allowed(",
+        "                await self._targets.container(workspace_id, guarded)\n"
+        "                if not await self._store.is_allowed(",
+        "                if not await self._store.is_allowed(",
         f"{_WIRE}asks_once_before_anything_is_fetched[full name]",
     ),
 )

@@ -124,30 +124,31 @@ DOOR = (
     Mutant(
         "a shared short name is asked for",
         _RUNNING,
-        'answer.reason == "missing" and short_name_is_unique:',
-        'answer.reason == "missing":',
+        "    if short_name_is_unique:\n",
+        "    if True:\n",
         f"{_NAMES}a_short_name_that_others_share_is_never_asked_for",
     ),
     Mutant(
         "the short name is asked for after any no",
         _RUNNING,
-        'isinstance(answer, NotRunning) and answer.reason == "missing" and short_name_is_unique:',
-        "isinstance(answer, NotRunning) and short_name_is_unique:",
+        "                return _read(name, await engine.inspect_container_state(name))\n",
+        "                answer = _read(name, await engine.inspect_container_state(name))\n"
+        "                if isinstance(answer, Running):\n                    return answer\n",
         f"{_NAMES}its_no_is_an_answer_too[exited]",
     ),
     Mutant(
         "the short name is never asked for",
         _RUNNING,
-        'answer.reason == "missing" and short_name_is_unique:',
-        "False:",
+        "    if short_name_is_unique:\n",
+        "    if False:\n",
         f"{_NAMES}the_short_name_follows_a_definite_404",
     ),
     Mutant(
         "an unknown about the short name is missing",
         _RUNNING,
-        "            answer = await _ask(engine, short_container_name(workspace_id))\n",
-        "            try:\n                answer = await _ask(engine, short_container_name(workspace_id))\n"
-        "            except EngineError:\n                pass\n",
+        "                continue\n",
+        "                continue\n            except EngineError:\n"
+        "                if name == names[0]:\n                    raise\n",
         f"{_NAMES}unknown_by_the_short_name_is_unknown_although_the_full_one_is_missing[500 with the words]",
     ),
     Mutant(
@@ -168,7 +169,7 @@ DOOR = (
     Mutant(
         "the list is read in another way",
         _RUNNING,
-        "return _classify(name, word, container_id, {})",
+        "return _classify(name, status, container_id, {})",
         'return NotRunning(name, "exited")',
         f"{_LIST}list_and_inspect_agree[running-full name]",
     ),

@@ -85,7 +85,12 @@ ROWS = (
             f"{_SWEEPER}external.py::test_nobody_is_silent_while_nobody_listens[{case}]",
         )
         for what, text, instead, case in (
-            ("while nobody listens", "interval '15 seconds'", "interval '15 hours'", "16 s-1 h-False"),
+            (
+                "while nobody listens",
+                "make_interval(secs => $4)",
+                "make_interval(secs => 3600 * $4)",
+                "16 s-1 h-False",
+            ),
             ("from before somebody listened", "head.heard_since, $2", "$2", "0 s-0 s-False"),
             ("never, when an api ran once", "api.seen_at < now()", "api.seen_at > now()", "14 s-1 h-True"),
         )
@@ -142,7 +147,7 @@ ROWS = (
     Mutant(
         "what was not written is said to be",
         _MARK,
-        "if verdict.workspace.id not in changed:",
+        "if verdict.workspace.id not in marked.changed:",
         "if False:",
         f"{_SWEEPER}interleavings.py::test_fifty_interleavings",
     ),

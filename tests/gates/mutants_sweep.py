@@ -30,9 +30,9 @@ SWEEP = (
     Mutant(
         "an unknown decides",
         _SWEEP,
-        "                self._graces[workspace.id] = grace\n            elif isinstance(answer, NotRunning)",
+        "                continue  # nothing is known, and the grace stays",
         '                offline.append(Verdict(workspace=workspace, reason="missing"))\n'
-        "            elif isinstance(answer, NotRunning)",
+        "                continue",
         f"{_GATES}swap.py::test_every_consumer_follows_the_shared_function[sweeper-unknown]",
     ),
     Mutant(
@@ -107,8 +107,8 @@ SWEEP = (
     Mutant(
         "online at the first look",
         _SWEEP,
-        "if answer == grace.first_look:",
-        "if True:",
+        '                    self._graces[workspace.id] = Grace("online", second_look, first_look=answer)\n',
+        "                    online.append(Verdict.of(workspace, answer))\n",
         f"{_SWEEPER}graces.py::test_online_takes_two_looks_a_grace_apart",
     ),
     *(
@@ -124,15 +124,15 @@ SWEEP = (
     Mutant(
         "an unknown ends the grace",
         _SWEEP,
-        "                self._graces[workspace.id] = grace\n            elif isinstance(answer, NotRunning)",
-        "                pass\n            elif isinstance(answer, NotRunning)",
+        "                continue  # nothing is known, and the grace stays",
+        "                del self._graces[workspace.id]\n                continue",
         f"{_SWEEPER}graces.py::test_an_unknown_answer_keeps_the_grace",
     ),
     Mutant(
         "a grace starts anew with each sweep",
         _SWEEP,
-        "elif grace is None or grace.target != target:",
-        "else:",
+        "elif grace is not None and grace.target == target:",
+        "elif False:",
         f"{_SWEEPER}graces.py::test_a_grace_is_not_prolonged_by_the_sweeps_within_it",
     ),
     # The brake
@@ -145,7 +145,7 @@ SWEEP = (
     Mutant(
         "the brake only counts",
         _SWEEP,
-        "holding = strange and many",
+        "holding = none_seen and many",
         "holding = many",
         f"{_SWEEPER}brake.py::test_a_container_that_is_there_and_dead_was_seen",
     ),
@@ -166,8 +166,8 @@ SWEEP = (
     Mutant(
         "force does not lift the brake",
         _SWEEP,
-        "strange and many and not force",
-        "strange and many",
+        "none_seen and many and not force",
+        "none_seen and many",
         f"{_SWEEPER}brake.py::test_force_lifts_it_for_one_sweep",
     ),
 )

@@ -27,33 +27,35 @@ def _words() -> Iterator[Mutant]:
         row, test = f'    "{word}": "{reason}",\n', f"{_TABLE}not_running[{word}-{reason}]"
         other = "dead" if reason != "dead" else "removing"
         yield Mutant(f"{word} is {other}", _RUNNING, row, f'    "{word}": "{other}",\n', test)
-        running = f'if word in ("running", "{word}"):'
-        yield Mutant(f"{word} runs", _RUNNING, 'if word == "running":', running, test)
+        running = f'if status in ("running", "{word}"):'
+        yield Mutant(f"{word} runs", _RUNNING, 'if status == "running":', running, test)
 
 
 TABLE = (
     *_words(),
-    Mutant("running is no word", _RUNNING, 'if word == "running":', 'if word == "up":', f"{_TABLE}running"),
+    Mutant(
+        "running is no word", _RUNNING, 'if status == "running":', 'if status == "up":', f"{_TABLE}running"
+    ),
     Mutant(
         "the flag Running decides",
         _RUNNING,
-        'if word == "running":',
+        'if status == "running":',
         'if word == "running" or state.get("Running"):',
         f"{_TABLE}status_decides_and_not_the_flags[paused, Running true]",
     ),
     Mutant(
         "another word is a no",
         _RUNNING,
-        'raise EngineError("malformed", f"unknown container state {word!r:.40}")',
+        'raise EngineError("malformed", f"unknown container state {status!r:.40}")',
         'return NotRunning(name, "dead")',
         f"{_TABLE}malformed[another word]",
     ),
     Mutant(
         "Status missing is a no",
         _RUNNING,
-        "    if not isinstance(word, str) or word not in _REASONS:",
-        '    if word is None:\n        return NotRunning(name, "dead")\n'
-        "    if not isinstance(word, str) or word not in _REASONS:",
+        "    if not isinstance(status, str) or status not in _REASONS:",
+        '    if status is None:\n        return NotRunning(name, "dead")\n'
+        "    if not isinstance(status, str) or status not in _REASONS:",
         f"{_TABLE}malformed[Status missing]",
     ),
     *(
@@ -83,15 +85,15 @@ TABLE = (
     Mutant(
         "an exit code where nothing ended",
         _RUNNING,
-        "if word in _ENDED else None",
+        "if status in _ENDED else None",
         "",
         f"{_TABLE}what_has_not_ended_has_no_exit_code[paused]",
     ),
     Mutant(
         "no exit code",
         _RUNNING,
-        "        exit_code=exit_code,\n",
-        "",
+        "_REASONS[status], exit_code,",
+        "_REASONS[status], None,",
         f"{_TABLE}an_end_has_its_exit_code_and_its_time[exited]",
     ),
     # What a 404 means

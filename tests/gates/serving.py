@@ -54,7 +54,7 @@ async def serving(url: str, daemon: FakeDaemon, *, runtime: str = "langgraph") -
     async with connected(url) as connection, running_api(environment, daemon.path.parent / "api") as api:
         plugin = _home(api) / "plugins" / "hello"
         plugin.mkdir()
-        (plugin / "plugin.yaml").write_text("version: 1.0.0\n")
+        (plugin / "greeting").write_text("hello\n")  # no plugin.yaml, which would be read back
         agent = await add_agent(connection, runtime=runtime)
         daemon.reset()
         yield Served(api, agent)

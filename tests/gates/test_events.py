@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.gates.events import BadEvent, explained, logged, other_loggers
-from tests.gates.tree import CHECKOUT, copy_tree, plant
+from tests.gates.tree import copy_tree, plant
+from tests.support.processes import CHECKOUT
 
 TABLE = (CHECKOUT / "docs/logs.md").read_text()
 

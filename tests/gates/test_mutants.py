@@ -12,8 +12,8 @@ from tests.gates.mutants_door import DOOR
 from tests.gates.mutants_rows import ROWS
 from tests.gates.mutants_sweep import SWEEP
 from tests.gates.mutants_table import TABLE
-from tests.gates.tree import CHECKOUT
 from tests.support.postgres import PostgresServer
+from tests.support.processes import CHECKOUT
 
 MUTANTS = (*TABLE, *DOOR, *SWEEP, *ROWS, *API)
 AT_ONCE = 3

@@ -6,7 +6,8 @@ import pytest
 
 from tests.gates.ask_docker import WHY, check
 from tests.gates.planted import ASKS_ITSELF, NAMESAKES, OTHER_CLOTHES, SWALLOWS, THEN, TRY, WELCOME, Planted
-from tests.gates.tree import CHECKOUT, copy_tree, plant
+from tests.gates.tree import copy_tree, plant
+from tests.support.processes import CHECKOUT
 
 CONSUMERS = ("sweeper", "api")
 """The packages that decide by a container's state; each must call the shared function."""

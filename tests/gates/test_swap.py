@@ -85,6 +85,7 @@ CONSUMERS: dict[str, Callable[[FakeDaemon, str], Awaitable[Outcome]]] = {
 """Every process that decides by a container's state."""
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("outcome", FORCED)
 @pytest.mark.parametrize("consumer", CONSUMERS.values(), ids=CONSUMERS)
 async def test_every_consumer_follows_the_shared_function(

@@ -1,91 +1,22 @@
-"""The wire gate: what goes over Docker's socket is the one question, asked once, and nothing else."""
+"""The wire gate: what goes over Docker's socket is the one question, asked once, and nothing else.
 
-from uuid import UUID, uuid4
+Which names the question is about, and when the second one: tests/shared/test_running_names.
+"""
+
+from uuid import UUID
 
 import pytest
 
-from shared.engine import Engine
-from shared.errors import EngineError
-from shared.running import NotRunning, Running, container_state
 from tests.gates.fleet import add, history, status, sweeping
 from tests.gates.serving import serving
 from tests.support.daemon import FakeDaemon, State
+from tests.support.exchange import Request
 from tests.support.processes import ServiceProcess
-from tests.support.wire import FAULTS, NO_SOCKET, REFUSED, Answer, Reply, Request, redirect
-
-STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead", "stopped", "something")
-NO_SUCH_CONTAINER = Answer(404, {"message": "No such container: it"})
-UNKNOWN = {
-    "404 page not found": Answer(404, {"message": "page not found"}),
-    "404 without a body": Answer(404),
-    "400": Answer(400, {"message": "No such container: it"}),
-    "409": Answer(409, {"message": "No such container: it"}),
-    "500": Answer(500, {"message": "No such container: it"}),
-    "redirect": redirect("/containers/other/json"),
-    "no state": Answer(200, {"Id": "a" * 64}),
-    "a list": Answer(200, []),
-}
 
 
 def names(workspace_id: UUID) -> tuple[str, str]:
     """The full name, and the one that older platform versions gave."""
     return f"ws-{workspace_id}", f"ws-{str(workspace_id)[:12]}"
-
-
-async def ask(daemon: FakeDaemon, workspace_id: UUID, *, unique: bool = True) -> Running | NotRunning | str:
-    async with Engine(daemon.host, timeout=0.5) as engine:
-        try:
-            return await container_state(engine, workspace_id, short_name_is_unique=unique)
-        except EngineError as unknown:
-            return unknown.reason
-
-
-@pytest.mark.parametrize("word", STATES)
-async def test_any_answer_about_the_full_name_ends_the_question(fake_daemon: FakeDaemon, word: str) -> None:
-    full, short = names(workspace_id := uuid4())
-    fake_daemon.containers = {full: State(word), short: State("running")}
-    await ask(fake_daemon, workspace_id)
-    assert fake_daemon.inspects == [full]
-
-
-@pytest.mark.parametrize("reply", UNKNOWN.values(), ids=UNKNOWN)
-async def test_an_unknown_about_the_full_name_ends_the_question(
-    fake_daemon: FakeDaemon, reply: Reply
-) -> None:
-    full, short = names(workspace_id := uuid4())
-    fake_daemon.containers = {short: State("running")}
-    fake_daemon.answer(f"/containers/{full}/json", reply)
-    assert isinstance(await ask(fake_daemon, workspace_id), str)
-    assert fake_daemon.inspects == [full]
-
-
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in (REFUSED, NO_SOCKET)])
-async def test_a_sick_engine_is_asked_no_second_name(fake_daemon: FakeDaemon, fault: str) -> None:
-    await fake_daemon.fault(fault)
-    workspace_id = uuid4()
-    assert isinstance(await ask(fake_daemon, workspace_id), str)
-    assert set(fake_daemon.inspects) <= {names(workspace_id)[0]}
-
-
-async def test_the_short_name_is_asked_for_after_a_definite_404(fake_daemon: FakeDaemon) -> None:
-    full, short = names(workspace_id := uuid4())
-    assert await ask(fake_daemon, workspace_id) == NotRunning(full, "missing")
-    assert fake_daemon.inspects == [full, short]
-
-
-async def test_the_short_name_is_not_asked_for_where_two_could_have_it(fake_daemon: FakeDaemon) -> None:
-    full, short = names(workspace_id := uuid4())
-    fake_daemon.containers = {short: State("running")}
-    assert await ask(fake_daemon, workspace_id, unique=False) == NotRunning(full, "missing")
-    assert fake_daemon.inspects == [full]
-
-
-@pytest.mark.parametrize("reply", UNKNOWN.values(), ids=UNKNOWN)
-async def test_an_unknown_about_the_short_name_is_the_answer(fake_daemon: FakeDaemon, reply: Reply) -> None:
-    full, short = names(workspace_id := uuid4())
-    fake_daemon.answer(f"/containers/{short}/json", reply)
-    assert isinstance(await ask(fake_daemon, workspace_id), str)
-    assert fake_daemon.inspects == [full, short]
 
 
 async def test_a_sweep_asks_about_nobody_whose_status_is_right(
@@ -131,6 +62,7 @@ async def test_a_sweep_asks_by_the_shared_function_only(fake_daemon: FakeDaemon,
     ]
 
 
+@pytest.mark.usefixtures("processes")
 async def test_external_workspaces_cause_no_request_at_all(
     fake_daemon: FakeDaemon, database_url: str
 ) -> None:
@@ -153,6 +85,7 @@ async def test_external_workspaces_cause_no_request_at_all(
         assert await history(database_url, workspace_id) == [("offline", "heartbeat_stale")]
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("short", [False, True], ids=["full name", "short name"])
 async def test_the_api_asks_once_before_anything_is_fetched(
     short: bool, fake_daemon: FakeDaemon, database_url: str
@@ -174,6 +107,7 @@ async def test_the_api_asks_once_before_anything_is_fetched(
     assert not fake_daemon.lists
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("word", [None, "exited"])
 async def test_the_api_fetches_nothing_for_a_container_that_does_not_run(
     word: str | None, fake_daemon: FakeDaemon, database_url: str
@@ -187,6 +121,7 @@ async def test_the_api_fetches_nothing_for_a_container_that_does_not_run(
     assert not [exchange.path for exchange in fake_daemon.requests if exchange.path.endswith("/exec")]
 
 
+@pytest.mark.usefixtures("processes")
 async def test_the_api_asks_nothing_about_external_workspaces(
     fake_daemon: FakeDaemon, database_url: str
 ) -> None:

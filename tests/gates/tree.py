@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.support.processes import CHECKOUT
 
 _NOT_SOURCE = shutil.ignore_patterns("__pycache__", ".*")
 

@@ -15,7 +15,7 @@ from shared.database import Database
 from shared.engine import Engine
 from tests.shared.pools import opened
 from tests.support.daemon import FakeDaemon
-from tests.support.postgres import PostgresServer, connected
+from tests.support.postgres import connected
 
 
 @pytest.fixture
@@ -58,14 +58,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """A pool on a fresh, migrated database."""
     async with opened(database_url) as database:
         yield database
-
-
-@pytest.fixture(scope="module")
-async def module_database_url(postgres: PostgresServer, migrated_database: str) -> AsyncIterator[str]:
-    """A migrated database of all tests of a module, each of which keeps to rows of its own."""
-    url = await postgres.create_database(template=migrated_database)
-    yield url
-    await postgres.drop_database(url)
 
 
 @pytest.fixture

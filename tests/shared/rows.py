@@ -5,14 +5,12 @@ from uuid import UUID
 import asyncpg
 
 from shared.transitions import Transition, write_transitions
+from tests.support.rows import add_row
 
 
 async def add(connection: asyncpg.Connection, status: str) -> UUID:
     """A new row, without history."""
-    added: UUID = await connection.fetchval(
-        f"INSERT INTO public.workspaces (name, status) VALUES ('w', '{status}') RETURNING id"
-    )
-    return added
+    return UUID(await add_row(connection, status, runtime="langgraph"))
 
 
 async def seen(

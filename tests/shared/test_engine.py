@@ -14,7 +14,8 @@ from shared.running import NotRunning, Running, container_snapshot
 from tests.shared.question import FULL, INSPECT, SHORT, answered, inspected, unknown
 from tests.shared.servers import tcp_server, unix_server
 from tests.support.daemon import FakeDaemon, State
-from tests.support.wire import NO_SOCKET, REFUSED, Answer, Close, Hang, Request, redirect
+from tests.support.exchange import Request
+from tests.support.wire import NO_SOCKET, REFUSED, Answer, Close, Hang, redirect
 
 # Redirects
 

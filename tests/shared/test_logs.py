@@ -17,8 +17,8 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from shared import logs
+from tests.support.processes import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 log = structlog.get_logger()
 pytestmark = pytest.mark.usefixtures("own_logging")
 

@@ -1,6 +1,6 @@
 """An outage is told on its two edges, however often things fail in between."""
 
-from shared.outage import Outage
+from shared.outage import Ended, Outage
 
 
 class Clock:
@@ -25,13 +25,13 @@ def test_it_lasts_from_the_first_failure_to_the_first_success() -> None:
     clock.now += 20
     outage.failed()
     clock.now += 22.5
-    assert outage.ended() == 42.5
+    assert outage.ended() == Ended(42.5, failures=2)
 
 
 def test_only_the_first_success_is_the_edge() -> None:
     outage = Outage(Clock())
     outage.failed()
-    assert outage.ended() == 0
+    assert outage.ended() == Ended(0, failures=1)
     assert outage.ended() is None
 
 
@@ -40,14 +40,12 @@ def test_success_without_an_outage_is_no_news() -> None:
 
 
 def test_failures_are_counted_from_its_beginning() -> None:
-    outage = Outage()
+    outage = Outage(Clock())
     for _ in range(3):
         outage.failed()
-    assert outage.failures == 3
-    outage.ended()
-    assert outage.failures == 0
+    assert outage.ended() == Ended(0, failures=3)
     outage.failed()
-    assert outage.failures == 1
+    assert outage.ended() == Ended(0, failures=1)
 
 
 def test_it_is_true_while_it_lasts() -> None:
@@ -68,7 +66,7 @@ def test_each_outage_has_its_own_length() -> None:
     clock.now += 100
     assert outage.failed()
     clock.now += 7
-    assert outage.ended() == 7
+    assert outage.ended() == Ended(7, failures=1)
 
 
 def test_one_that_begins_at_zero_on_the_clock_is_one_too() -> None:
@@ -78,4 +76,4 @@ def test_one_that_begins_at_zero_on_the_clock_is_one_too() -> None:
     assert outage.failed()
     assert outage
     assert not outage.failed()
-    assert outage.ended() == 0
+    assert outage.ended() == Ended(0, failures=2)

@@ -8,8 +8,7 @@ import pytest
 
 from shared.errors import SettingsError
 from shared.settings import Settings, about
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.support.processes import CHECKOUT
 
 DEFAULTS: dict[str, Any] = {
     "DATABASE_URL": None,
@@ -114,6 +113,7 @@ def test_what_is_not_ours_is_passed_over() -> None:
         ("CACHE_MAX_BYTES", "1048576", 2**20),
         ("CACHE_MAX_BYTES", "512MiB", 2**29),
         ("CACHE_MAX_BYTES", "2 Gi", 2**31),
+        ("PLUGIN_INSTALL_BODY_MAX_BYTES", "64KiB", 2**16),
         ("LOG_LEVEL", "WARNING", "warning"),
         ("LOG_LEVEL", "debug", "debug"),
         ("LOG_FORMAT", "console", "console"),
@@ -158,6 +158,11 @@ def test_a_switch_that_is_off(text: str) -> None:
         ("DATABASE_URL", "postgresql://[broken/db"),
         ("DATABASE_URL", "postgresql://host:port/db"),
         ("DATABASE_URL", "postgresql://u:p@a:5432,b:c/db"),
+        ("DATABASE_URL", "postgresql://u@host:99999/db"),
+        ("DATABASE_URL", "postgresql://u@a:5432,b:65536/db"),
+        ("BIND_ADDRESS", "a..b"),
+        ("BIND_ADDRESS", "0.0.0.0:80"),
+        ("DOCKER_HOST", "tcp://host:99999"),
         ("DOCKER_HOST", "unix://relative.sock"),
         ("DOCKER_HOST", "tcp://no-port"),
         ("DOCKER_HOST", "tcp://host:port"),
@@ -180,7 +185,7 @@ def test_a_switch_that_is_off(text: str) -> None:
         ("TRUSTED_PROXIES", "10.0.0.1,proxy.internal"),
         ("RATE_LIMIT", "1000001"),
         ("PLUGINS_DIR", "plugins"),
-        ("PLUGIN_INSTALL_BODY_MAX_BYTES", "64KiB"),
+        ("PLUGIN_INSTALL_BODY_MAX_BYTES", "64KB"),
         ("PLUGIN_INSTALL_FETCH_TIMEOUT", "0"),
         ("PLUGIN_ALLOW_UNPINNED", "perhaps"),
         ("CACHE_MAX_BYTES", "1MB"),

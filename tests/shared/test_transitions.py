@@ -61,7 +61,7 @@ async def test_to_every_status_that_somebody_writes(to: str, rows: asyncpg.Conne
     assert await status(rows, workspace) == to
 
 
-@pytest.mark.parametrize("to", ["hibernating", "awaiting_agent", "", "x' OR 'x'='x", "Offline"])
+@pytest.mark.parametrize("to", ["degraded", "failed", "awaiting_agent", "", "x' OR 'x'='x", "Offline"])
 async def test_nobody_writes_any_other(to: str, rows: asyncpg.Connection) -> None:
     workspace = await add(rows, "online")
     with pytest.raises(ValueError, match="nobody writes"):
@@ -72,7 +72,7 @@ async def test_nobody_writes_any_other(to: str, rows: asyncpg.Connection) -> Non
 @pytest.mark.parametrize("before", STATUSES)
 async def test_from_every_status_there_is(before: str, rows: asyncpg.Connection) -> None:
     workspace = await add(rows, before)
-    await write(rows, "failed", await seen(rows, workspace))
+    await write(rows, "removed", await seen(rows, workspace))
     assert [row[0] for row in await history(rows, workspace)] == [before]
 
 

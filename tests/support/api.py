@@ -100,9 +100,9 @@ class Api(ServiceProcess):
             if len(text) > 5:
                 assert text.encode() not in answer.body, f"{answer.body!r} tells {text}"
 
-    async def until(self, path: str, status: int = 200, *, timeout: float = _READY_SECONDS) -> None:
+    async def until(self, path: str, status: int = 200) -> None:
         """Wait until `path` answers with `status`. Raises AssertionError with the log's end."""
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
         seen: object = None
         while seen != status:
             if self.status is not None or asyncio.get_running_loop().time() > deadline:

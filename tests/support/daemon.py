@@ -17,7 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.support.wire import Answer, Connection, Exchange, Reply, Request, Slow, WireServer
+from tests.support.connection import Connection
+from tests.support.exchange import Exchange, Request
+from tests.support.wire import Answer, Reply, Slow, WireServer
 
 _NEVER = "0001-01-01T00:00:00Z"
 

@@ -1,6 +1,6 @@
-"""Real engines: a dockerd and a Podman of the tests' own, and real containers in every real state.
+"""Real engines: a dockerd of the tests' own (Podman: podman.py), and real containers in every real state.
 
-async with DockerEngine(directory) as engine:              or PodmanEngine; fixtures: docker, podman
+async with DockerEngine(directory) as engine:              fixture: docker
     container = await engine.container(f"ws-{workspace_id}", state="paused")
     await container.unpause()
     await engine.kill()                                    SIGKILL; `await engine.start()` is next
@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -23,7 +22,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import aiohttp
 
-from deploy.children import tied
 from deploy.engine import PrivateEngine
 from deploy.images import FOREVER, IMAGE, answers, import_image
 from tests.support.remains import descendants, remove, set_immutable
@@ -77,9 +75,7 @@ class Container:
             await self.kill()  # Podman's removal waits ten seconds for a process that ignores SIGTERM
         if await self.status() != "removing":
             await self._do("DELETE", "?force=true&v=true")
-        async with asyncio.timeout(_STATE_SECONDS):
-            while await self.status() != "missing":
-                await asyncio.sleep(0.05)
+        await self.becomes("missing")
 
     async def inspect(self) -> dict[str, Any]:
         """The whole answer of an inspect. Raises EngineRefused."""
@@ -90,6 +86,12 @@ class Container:
         """The word of `State.Status`; "missing" where there is none."""
         status, body = await self.engine.request("GET", f"/containers/{self.id}/json")
         return "missing" if status == 404 else str(body["State"]["Status"])
+
+    async def becomes(self, word: str) -> None:
+        """Wait until this is its status. Raises TimeoutError."""
+        async with asyncio.timeout(_STATE_SECONDS):
+            while await self.status() != word:
+                await asyncio.sleep(0.02)
 
     async def _do(self, method: str, path: str) -> Any:
         status, body = await self.engine.request(method, f"/containers/{self.id}{path}")
@@ -254,7 +256,7 @@ class RealEngine(ABC):
             case "paused":
                 await container.pause()
             case "exited":
-                await _until(container, lambda seen: seen["State"]["Status"] == "exited")
+                await until(container, lambda seen: seen["State"]["Status"] == "exited")
 
     async def _end(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -335,7 +337,7 @@ class DockerEngine(RealEngine):
         match state:
             case "restarting":
                 # dockerd waits 100 ms before the first restart and twice as long before each next one
-                await _until(
+                await until(
                     container,
                     lambda seen: seen["RestartCount"] >= 4 and seen["State"]["Status"] == "restarting",
                 )
@@ -344,7 +346,7 @@ class DockerEngine(RealEngine):
                 for number in range(_MANY_FILES):
                     (layer / str(number)).touch()
                 self._removing = asyncio.create_task(container.remove())
-                await _until(container, lambda seen: seen["State"]["Status"] == "removing")
+                await until(container, lambda seen: seen["State"]["Status"] == "removing")
             case "dead":
                 stubborn = await self._own_layer(container) / "stubborn"
                 stubborn.touch()
@@ -352,7 +354,7 @@ class DockerEngine(RealEngine):
                 self._immutable.append(stubborn)
                 with contextlib.suppress(EngineRefused):
                     await container.remove()
-                await _until(container, lambda seen: seen["State"]["Status"] == "dead")
+                await until(container, lambda seen: seen["State"]["Status"] == "dead")
             case _:
                 await super()._bring_into(container, state)
 
@@ -361,50 +363,8 @@ class DockerEngine(RealEngine):
         return Path((await container.inspect())["GraphDriver"]["Data"]["UpperDir"])
 
 
-class PodmanEngine(RealEngine):
-    """Podman's Docker-compatible socket, with storage and settings of our own."""
-
-    states = ("created", "running", "paused", "exited", "restarting", "missing")
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        program = shutil.which("podman")
-        if program is None:
-            raise RuntimeError("Podman is not installed: apt-get install podman")
-        self._program = program
-        self._settings = directory / "containers.conf"
-        self._settings.write_text(_PODMAN_SETTINGS)
-
-    @property
-    def host(self) -> str:
-        return f"unix://{self.directory}/podman.sock"
-
-    def command(self) -> Sequence[str]:
-        places = [f"--{place}={self.directory / place}" for place in ("root", "runroot", "tmpdir")]
-        service = [self._program, *places, "system", "service", "--time=0", self.host]
-        return tied(["env", f"CONTAINERS_CONF={self._settings}", *service], death_signal="KILL")
-
-    async def _bring_into(self, container: Container, state: ContainerState) -> None:
-        if state == "restarting":
-            await _until(container, lambda seen: seen["RestartCount"] >= 2)
-        else:
-            await super()._bring_into(container, state)
-
-
-# Without these, a container's limits are above those of this process, crun is wanted, systemd is asked for
-# cgroups, journald for events, and locks are shared with any other Podman of the machine.
-_PODMAN_SETTINGS = """
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-lock_type = "file"
-"""
-
-
-async def _until(container: Container, is_so: Callable[[dict[str, Any]], bool]) -> None:
+async def until(container: Container, is_so: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait until its inspect says so. Raises TimeoutError."""
     async with asyncio.timeout(_STATE_SECONDS):
         while not is_so(await container.inspect()):
             await asyncio.sleep(0.01)

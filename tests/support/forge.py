@@ -105,9 +105,7 @@ class Forge:
         self.sent_bytes = 0
         self.answer: Answer = serve
         self.leaving = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.forge = self  # type: ignore[attr-defined]
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
@@ -130,6 +128,14 @@ class Forge:
         return Repository(self.directory / name)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, forge: Forge) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.forge = forge
+
+
 class Handler(BaseHTTPRequestHandler):
     """One request; `begin` and `send` are for answers."""
 
@@ -137,7 +143,8 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def forge(self) -> Forge:
-        return self.server.forge  # type: ignore[attr-defined,no-any-return]
+        assert isinstance(self.server, _Server)
+        return self.server.forge
 
     def do_GET(self) -> None:
         self.forge.requests.append(Seen(self.command, self.path, dict(self.headers)))
@@ -146,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815 - http.server looks for this name
 
     def log_message(self, *_: object) -> None:
         pass

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from tests.support.wire import Exchange
+from tests.support.exchange import Exchange
 
 _NOT_RUNNING = frozenset(
     ("created", "exited", "paused", "restarting", "removing", "dead", "stopped", "stopping", "initialized")

@@ -29,9 +29,13 @@ from deploy.children import tied
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
-SWEEP_ENDS = ("sweep.completed", "sweep.aborted", "sweep.failed")
+SWEEP_ENDS = ("sweep.completed", "sweep.failed")
+"""One for each sweep: one that was aborted is completed too."""
+
 _LONGEST_LINE = 1 << 20
 _STOP_SECONDS = 15.0
+_SWEEPS_SECONDS = 120.0
+_COMMAND_SECONDS = 60.0
 
 
 class LogLine(dict[str, Any]):
@@ -116,12 +120,12 @@ class ServiceProcess:
         )
         return self.events(name, after=after, **keys)[0]
 
-    async def sweeps(self, count: int, *, timeout: float = 120) -> None:
+    async def sweeps(self, count: int) -> None:
         """Wait until `count` more sweeps have come to an end, good or bad."""
         here = self.position
         await self._until(
             lambda: sum(line.get("event") in SWEEP_ENDS for line in self.lines[here:]) >= count,
-            timeout,
+            _SWEEPS_SECONDS,
             f"{count} sweeps",
         )
 
@@ -190,7 +194,7 @@ class Ended:
         return json.loads(self.stdout)
 
 
-async def run_command(*arguments: str, environment: Mapping[str, str], timeout: float = 60) -> Ended:
+async def run_command(*arguments: str, environment: Mapping[str, str]) -> Ended:
     """`healthsweep arguments...`, from the checkout, with `environment` and nothing else of ours."""
     process = await asyncio.create_subprocess_exec(
         *tied([sys.executable, "-m", "deploy.command", *arguments], death_signal="KILL"),
@@ -202,7 +206,7 @@ async def run_command(*arguments: str, environment: Mapping[str, str], timeout: 
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(_COMMAND_SECONDS):
             stdout, stderr = await process.communicate()
     finally:
         if process.returncode is None:

@@ -13,7 +13,9 @@ A recorded answer is what the client got, whether the engine gave it or a fault 
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.wire import Connection, Exchange, Request, WireServer, parse_head
+from tests.support.connection import Connection
+from tests.support.exchange import Exchange, Request, parse_head
+from tests.support.wire import WireServer
 
 _KEPT = 1 << 23  # of a body; the lists and inspects of thousands of containers are smaller
 _SWITCHING_PROTOCOLS = 101

@@ -20,12 +20,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.support.processes import CHECKOUT
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS, _FS_IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _TRIES = 3
 _OWN_TIME = 0.5  # for those who end by themselves, tied to the process that has died
-_CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def private_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.remains"],
-        cwd=_CHECKOUT,
+        cwd=CHECKOUT,
         stdin=subprocess.PIPE,  # it ends when we do, and that is how the guardian knows
         start_new_session=True,
         text=True,

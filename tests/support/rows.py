@@ -23,8 +23,7 @@ async def add_row(
     **columns: object,
 ) -> str:
     """A workspace, and its id as text. `told` is the status it came from and the reason, in our history."""
-    workspace_id = uuid4()
-    columns = {"id": workspace_id, "name": "somebody", "runtime": runtime, **columns}
+    columns = {"id": uuid4(), "name": "somebody", "runtime": runtime, **columns}
     names = ", ".join(columns)
     values = ", ".join(f"${position}" for position in range(1, len(columns) + 1))
     await connection.execute(
@@ -34,12 +33,12 @@ async def add_row(
         await connection.execute(
             "INSERT INTO healthsweep.history (workspace_id, from_status, to_status, reason, detected_by)"
             " VALUES ($1, $2, $3, $4, 'test')",
-            workspace_id,
+            columns["id"],
             told[0],
             status,
             told[1],
         )
-    return str(workspace_id)
+    return str(columns["id"])
 
 
 async def add_token(connection: asyncpg.Connection, workspace_id: str, *, revoked: bool = False) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import DockerEngine, PodmanEngine
+from tests.support.engine import DockerEngine
+from tests.support.podman import PodmanEngine
 from tests.support.postgres import PostgresServer, connected
 from tests.sweeper.scene import Scene, staged
 from tests.sweeper.side_by_side import Ground, SideBySide, selected

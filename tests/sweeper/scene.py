@@ -29,6 +29,7 @@ from sweeper.store import SweepStore
 from sweeper.sweep import Report, Sweeper
 from tests.support.daemon import FakeDaemon, State
 from tests.support.postgres import connected
+from tests.support.rows import add_row
 
 LogEvent = MutableMapping[str, Any]
 
@@ -85,14 +86,8 @@ class Scene:
         `short` is a container under the name that older platform versions gave.
         """
         workspace_id = workspace_id or uuid4()
-        await self.connection.execute(
-            f"INSERT INTO public.workspaces (id, name, runtime, status) VALUES ($1, $2, $3, '{status}')",
-            workspace_id,
-            name,
-            runtime,
-        )
-        if reason is not None:
-            await self.tell(workspace_id, status, reason)
+        told = None if reason is None else (None, reason)
+        await add_row(self.connection, status, id=workspace_id, name=name, runtime=runtime, told=told)
         self.put(workspace_id, container)
         if short is not None:
             self.daemon.containers[short_container_name(workspace_id)] = short

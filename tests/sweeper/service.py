@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared.ids import container_name
 from tests.support.daemon import FakeDaemon, State
 from tests.support.postgres import connected
 from tests.support.processes import ServiceProcess
+from tests.support.rows import add_row
 
 QUICK = {
     "SWEEP_INTERVAL": "1",
@@ -47,9 +48,9 @@ class Manager:
     ) -> None:
         self._socket.close()
 
-    async def told(self, *, timeout: float = 20) -> str:
+    async def told(self) -> str:
         """The next message. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(20):
             return (await asyncio.get_running_loop().sock_recv(self._socket, 4096)).decode()
 
     def silent(self) -> bool:
@@ -61,25 +62,10 @@ class Manager:
         return False
 
 
-async def add_workspace(
-    url: str, *, status: str = "online", reason: str = "running", runtime: str = "langgraph"
-) -> UUID:
+async def add_workspace(url: str, *, status: str = "online", reason: str = "running") -> UUID:
     """A row with its history row, as the product would have written them."""
-    workspace = uuid4()
     async with connected(url) as connection, connection.transaction():
-        await connection.execute(
-            f"INSERT INTO public.workspaces (id, name, runtime, status) VALUES ($1, 'w', $2, '{status}')",
-            workspace,
-            runtime,
-        )
-        await connection.execute(
-            "INSERT INTO healthsweep.history (workspace_id, to_status, reason, detected_by)"
-            " VALUES ($1, $2, $3, 'test')",
-            workspace,
-            status,
-            reason,
-        )
-    return workspace
+        return UUID(await add_row(connection, status, runtime="langgraph", told=(None, reason)))
 
 
 async def add_with_container(url: str, daemon: FakeDaemon, state: State) -> UUID:

@@ -24,9 +24,10 @@ from uuid import UUID
 import pytest
 
 from shared.ids import container_name
-from tests.support.engine import Container, DockerEngine, PodmanEngine, RealEngine
+from tests.support.engine import Container, DockerEngine, RealEngine
 from tests.support.history import read_history
 from tests.support.judge import Transition, false_offlines
+from tests.support.podman import PodmanEngine
 from tests.support.postgres import PostgresServer
 from tests.support.processes import ServiceProcess
 from tests.support.proxy import RecordingProxy

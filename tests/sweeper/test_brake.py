@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from shared import metrics
 from tests.support.daemon import State
 from tests.support.postgres import connected
@@ -119,6 +121,7 @@ async def test_force_lifts_it_for_one_sweep(scene: Scene) -> None:
     assert (await scene.sweep()).held == 5
 
 
+@pytest.mark.usefixtures("processes")
 async def test_the_command_holds_and_forces_too(scene: Scene) -> None:
     await _fleet(scene, 5)
     environment = {

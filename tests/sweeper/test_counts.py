@@ -46,7 +46,7 @@ MARK = "UPDATE public.workspaces + INSERT INTO healthsweep.history"
 
 
 @pytest.fixture
-async def logging_postgres(short_directory: Path) -> AsyncIterator[PostgresServer]:
+async def logging_postgres(processes: None, short_directory: Path) -> AsyncIterator[PostgresServer]:
     settings = ("log_statement=all", "log_line_prefix=%a ")
     async with PostgresServer(short_directory / "postgres", settings=settings) as server:
         yield server

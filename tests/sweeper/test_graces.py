@@ -23,7 +23,7 @@ async def test_the_second_look_for_offline_comes_when_the_grace_ends(scene: Scen
     assert (await scene.status(workspace), scene.daemon.inspects) == ("online", [])
     due = scene.sweeper.next_due()
     assert due is not None
-    assert 0.2 <= due - started < 1
+    assert 0.2 <= due - started < 5
     await scene.sweeper.settle()  # too early: nobody is asked
     assert scene.daemon.inspects == []
     await scene.settle()
@@ -33,15 +33,14 @@ async def test_the_second_look_for_offline_comes_when_the_grace_ends(scene: Scen
 
 
 async def test_a_grace_is_not_prolonged_by_the_sweeps_within_it(scene: Scene) -> None:
-    scene.restart(OFFLINE_GRACE="0.4")
+    scene.restart(OFFLINE_GRACE="1.5")
     workspace = await scene.add(container=DEAD)
-    started = time.monotonic()
     await scene.sweeper.sweep()
     due = scene.sweeper.next_due()
-    while time.monotonic() < started + 0.3:
+    for _ in range(5):
+        await asyncio.sleep(0.02)
         await scene.sweeper.sweep()
         assert scene.sweeper.next_due() == due
-        await asyncio.sleep(0.05)
     await scene.settle()
     assert await scene.status(workspace) == "offline"
 
@@ -116,22 +115,23 @@ async def test_a_restart_between_the_looks_starts_over(scene: Scene, other: Stat
     workspace = await scene.add("offline", reason="exited", container=State())
     await scene.sweeper.sweep()
     scene.put(workspace, other)
-    await _to_the_next_due(scene)
-    assert (await scene.status(workspace), len(scene.daemon.inspects)) == ("offline", 2)
-    assert scene.sweeper.next_due() is not None
     await scene.settle()
-    assert (await scene.status(workspace), len(scene.daemon.inspects)) == ("online", 3)
+    assert (await scene.status(workspace), len(scene.daemon.inspects)) == ("offline", 2)
+    await scene.sweep()
+    assert (await scene.status(workspace), len(scene.daemon.inspects)) == ("online", 4)
 
 
 async def test_a_container_that_starts_again_and_again_never_comes_online(scene: Scene) -> None:
     scene.restart(ONLINE_GRACE="0.02")
     workspace = await scene.add("offline", reason="exited", container=State())
-    await scene.sweeper.sweep()
-    for second in range(10, 30):
+    for second in range(10, 20):
+        await scene.sweeper.sweep()
         scene.put(workspace, replace(State(), started_at=f"2026-01-01T00:00:{second}Z"))
-        await _to_the_next_due(scene)
+        await scene.settle()
+        assert scene.sweeper.next_due() is None, "a sweep ends, however often a container starts"
     assert await scene.status(workspace) == "offline"
     assert len(await scene.history(workspace)) == 1
+    assert len(scene.daemon.inspects) == 20
 
 
 async def test_an_end_between_the_looks_ends_the_grace(scene: Scene) -> None:

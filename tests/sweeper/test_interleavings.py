@@ -18,8 +18,8 @@ import pytest
 
 from shared.ids import container_name, short_container_name
 from tests.support.daemon import State
+from tests.support.exchange import Request
 from tests.support.postgres import connected
-from tests.support.wire import Request
 from tests.sweeper.scene import Scene
 
 Goal = Literal["offline", "online"]

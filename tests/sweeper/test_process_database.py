@@ -8,11 +8,14 @@ import pytest
 
 from shared.database import migrate
 from shared.engine import Engine
+from shared.errors import DatabaseUnavailable
 from sweeper.daemon import Daemon
 from tests.support.daemon import FakeDaemon, State
 from tests.support.postgres import PostgresServer, connected
 from tests.sweeper.scene import Scene
 from tests.sweeper.service import Manager, add_with_container, quick_sweeper, statuses
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 DEAD = State("exited", exit_code=137)
 
@@ -123,6 +126,26 @@ async def test_a_sweep_that_fails_ends_nothing(database_url: str, fake_daemon: F
     assert not sweeper.events("database.unreachable")
     assert sweeper.noise == []
     assert await statuses(database_url) == {workspace: "offline"}
+
+
+async def test_only_a_whole_sweep_ends_the_time_in_which_nobody_could_be_heard(scene: Scene) -> None:
+    """The first success after an outage may be another one: the end of a grace, or pruning."""
+    await scene.server_is_up_for(6.2)  # no silence is counted from before the server's start
+    scene.restart(SWEEP_INTERVAL="60", REMOTE_LIVENESS_STALE_AFTER="6")
+    remote = await scene.add(runtime="external")
+    await scene.write(remote, last_heartbeat_at="now() - interval '1 hour'")
+    async with Engine(scene.daemon.host, timeout=1) as engine:
+        daemon = Daemon(engine=engine, database=scene.database, settings=scene.settings)
+        daemon._database_failed(DatabaseUnavailable("it is read-only"))
+        assert await daemon._round(daemon._prune())
+        running = asyncio.create_task(daemon.run())
+        async with asyncio.timeout(20):
+            while not scene.events("sweep.completed"):
+                await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert await scene.status(remote) == "online"
+    assert (await scene.sweep()).marked_offline == 1, "a sweeper that saw no outage marks it"
 
 
 async def test_a_pruning_that_fails_ends_nothing(scene: Scene) -> None:

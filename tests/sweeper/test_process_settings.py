@@ -5,11 +5,14 @@ import socket
 import time
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared import __version__
 from tests.support.daemon import FakeDaemon, State
 from tests.sweeper.service import add_with_container, quick_sweeper
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 DEAD = State("exited", exit_code=137)
 

@@ -144,6 +144,21 @@ async def test_rows_that_live_elsewhere_are_not_ours(platform: Scene) -> None:
     assert await platform.status(ours) == "offline"
 
 
+async def test_a_row_that_the_database_refuses_stops_nobody_else(scene: Scene) -> None:
+    """A trigger of another program, say: it is said once, and the others are written."""
+    fleet = [await scene.add(container=State("exited")) for _ in range(7)]
+    await scene.write(fleet[3], name="'sacred'")
+    await scene.connection.execute(
+        "ALTER TABLE public.workspaces ADD CONSTRAINT sacred CHECK (name <> 'sacred' OR status <> 'offline')"
+    )
+    assert (await scene.sweep()).marked_offline == 6
+    assert (await scene.sweep()).marked_offline == 0
+    assert [await scene.status(workspace) for workspace in fleet].count("offline") == 6
+    (line,) = scene.events("workspace.skipped")
+    assert line["workspace_id"] == str(fleet[3])
+    assert not scene.events("sweep.failed")
+
+
 async def test_pruning_never_drops_a_workspaces_newest_row(scene: Scene) -> None:
     several = await scene.add("offline", container=State())
     for status, reason in (("online", "running"), ("offline", "paused"), ("offline", "exited")):
@@ -155,11 +170,11 @@ async def test_pruning_never_drops_a_workspaces_newest_row(scene: Scene) -> None
     recent = await scene.add("offline", reason="exited")
     await scene.tell(recent, "offline", "exited")
 
-    assert await scene.store.prune_history(older_than_s=90 * 86400) == 2
+    assert await scene.store.prune_history(older_than_s=90 * 86400, most=1000) == 2
     assert [row["reason"] for row in await scene.history(several)] == ["exited"]
     assert len(await scene.history(single)) == len(await scene.history(gone)) == 1
     assert len(await scene.history(recent)) == 2
-    assert await scene.store.prune_history(older_than_s=90 * 86400) == 0
+    assert await scene.store.prune_history(older_than_s=90 * 86400, most=1000) == 0
     assert (await scene.sweep()).marked_online == 2  # who may heal them is still known
 
 
@@ -170,7 +185,7 @@ async def test_pruning_goes_in_steps(scene: Scene) -> None:
         " SELECT $1, 'offline', 'exited', 'test', now() - interval '1 year' FROM generate_series(1, 1500)",
         workspace,
     )
-    assert [await scene.store.prune_history(older_than_s=3600) for _ in range(3)] == [1000, 499, 0]
+    assert [await scene.store.prune_history(older_than_s=3600, most=1000) for _ in range(3)] == [1000, 499, 0]
 
 
 def _twins() -> tuple[UUID, UUID]:

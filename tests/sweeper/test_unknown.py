@@ -7,7 +7,8 @@ import pytest
 
 from shared.ids import container_name
 from tests.support.daemon import State
-from tests.support.wire import FAULTS, NO_SOCKET, REFUSED, Answer, Close, Hang, Request, Slow
+from tests.support.exchange import Request
+from tests.support.wire import FAULTS, NO_SOCKET, REFUSED, Answer, Close, Hang, Slow
 from tests.sweeper.scene import Scene
 
 DEAD = State("exited", exit_code=1)

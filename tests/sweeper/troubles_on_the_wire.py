@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
+from tests.support.exchange import Request
 from tests.support.processes import ServiceProcess
-from tests.support.wire import NO_SOCKET, REFUSED, Answer, Request
+from tests.support.wire import NO_SOCKET, REFUSED, Answer
 from tests.sweeper.side_by_side import SWEEPS, Ground, Play, scenario
 
 _EMPTY = Answer(200, [], {"Api-Version": "1.41"})

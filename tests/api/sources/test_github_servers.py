@@ -25,11 +25,10 @@ from api.sources.git import Git
 from api.sources.git_words import RefMissing, RepositoryMissing, meaning
 from api.sources.github import GithubSource
 from tests.api.sources.fetching import FAILED, LIMITS, fetch, stream
-from tests.support.forge import Forge
+from tests.support.forge import Answer, Forge
+from tests.support.processes import CHECKOUT
 from tests.support.remains import belonging
 from tests.support.rogue import Throttled, chatter, flood_pack, flood_refs, hang, refuse
-
-CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
@@ -61,13 +60,13 @@ async def test_a_tree_of_a_billion_names_ends_at_the_limit(forge: Forge, into: P
     started = time.monotonic()
     with pytest.raises(PluginTooLarge):
         await fetch(forge, "owner/plugin#v1", into)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # and not for ever
 
 
 @pytest.mark.parametrize("answer", [flood_refs, flood_pack])
-async def test_a_gigabyte_is_cut_off(forge: Forge, into: Path, answer: object) -> None:
+async def test_a_gigabyte_is_cut_off(forge: Forge, into: Path, answer: Answer) -> None:
     forge.repository("owner/plugin").commit({}, tag="v1")
-    forge.answer = answer  # type: ignore[assignment]
+    forge.answer = answer
     forge.sent_bytes = 0
     largest = 0
 
@@ -99,27 +98,29 @@ async def test_a_server_that_never_stops_talking_is_left(forge: Forge, into: Pat
 
 
 @pytest.mark.parametrize("answer", [hang, Throttled()])
-async def test_the_deadline_ends_git_with_all_its_children(forge: Forge, into: Path, answer: object) -> None:
-    forge.answer = answer  # type: ignore[assignment]
+async def test_the_deadline_ends_git_with_all_its_children(forge: Forge, into: Path, answer: Answer) -> None:
+    forge.answer = answer
     started = time.monotonic()
     with pytest.raises(FetchTimedOut, match=FAILED):
         await fetch(forge, "owner/plugin#v1", into, limits=Limits(max_bytes=2**20, timeout=0.7))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 7
     assert belonging(into) == set()
     assert list(into.iterdir()) == []
 
 
 async def test_a_fetch_that_is_cancelled_leaves_nothing(forge: Forge, into: Path) -> None:
     forge.answer = hang
+    at_work = 0
     for step in range(25):
         task = asyncio.create_task(fetch(forge, "owner/plugin#v1", into))
         await asyncio.sleep(0.002 * step)
-        assert len(belonging(into)) >= 0  # this takes its time: whatever was being started meanwhile, is
+        at_work += bool(belonging(into))  # this takes its time: whatever was being started meanwhile, is
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert belonging(into) == set()
         assert list(into.iterdir()) == []
+    assert 0 < at_work < 25, "git was cancelled before it ran, and while it did"
 
 
 async def test_a_checkout_that_is_cancelled_stops(forge: Forge, into: Path) -> None:
@@ -154,7 +155,7 @@ async def test_git_dies_with_the_process_that_started_it(forge: Forge, into: Pat
         while len(belonging(into)) < 2 or not forge.requests:
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGKILL)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while belonging(into):
             await asyncio.sleep(0.05)
 
@@ -172,8 +173,8 @@ async def test_git_dies_with_the_process_that_started_it(forge: Forge, into: Pat
         (refuse(500), FetchFailed),
     ],
 )
-async def test_other_answers(forge: Forge, into: Path, answer: object, error: type[ApiError]) -> None:
-    forge.answer = answer  # type: ignore[assignment]
+async def test_other_answers(forge: Forge, into: Path, answer: Answer, error: type[ApiError]) -> None:
+    forge.answer = answer
     with pytest.raises(error, match=FAILED):
         await fetch(forge, "owner/plugin#v1", into)
     assert list(into.iterdir()) == []

@@ -189,7 +189,7 @@ async def test_whatever_a_source_raises_is_an_answer(
 
 async def test_a_source_that_hangs_is_left(tmp_path: Path) -> None:
     class Hanging(Shelf):
-        async def fetch(self, resolved: Resolved, into: Path, limits: Limits) -> None:  # noqa: ARG002
+        async def fetch(self, resolved: Resolved, into: Path, limits: Limits) -> None:
             await asyncio.sleep(60)
 
         async def signature(self, _: Resolved) -> str | None:
