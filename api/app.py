@@ -64,7 +64,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         access = AccessStore(database)
         gatekeeper = Gatekeeper(access, admin_token=settings.admin_token)
         presence = PresenceStore(database)
-        plugins = PluginStore(database)
+        plugins = PluginStore(database, external_runtimes=settings.external_runtimes)
         targets = Targets(engine=engine, store=access, external_runtimes=settings.external_runtimes)
         fetcher = Fetcher(sources=sources, limits=Limits.of(settings), directory=staging)
         cache = ArchiveCache(
@@ -89,7 +89,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
                 installed=Installed(targets=targets, tools=engine, turns=turns),
                 settings=settings,
             ),
-            downloads=DownloadHandlers(sources=sources, targets=targets, store=plugins, cache=cache),
+            downloads=DownloadHandlers(sources=sources, store=plugins, cache=cache),
             allowlists=AllowlistHandlers(store=plugins),
             agents=AgentHandlers(
                 gatekeeper=gatekeeper,
@@ -104,7 +104,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
             client_max_size=MAX_BODY_BYTES,
             middlewares=[
                 answers(routes),
-                cross_origin(settings.cors_origins),
+                *([cross_origin(settings.cors_origins)] if settings.cors_origins else []),
                 gates(
                     routes,
                     gatekeeper=gatekeeper,

@@ -4,6 +4,7 @@ Nothing here knows a web.Request; handlers read the bytes and hand them in.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,9 +32,13 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
         if _NUL.search(text):
             raise InvalidBody
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-        _refuse_depth(value)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value = json.loads(
+            text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+        )
+        if text.count("[") + text.count("{") > MOST_DEPTH:  # else it cannot be deeper
+            _refuse_depth(value)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # an escape can stand for half a character
     except (ValueError, RecursionError) as exc:
         raise InvalidBody from exc
     if not isinstance(value, dict):
@@ -60,6 +65,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a key appears twice")
     return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number beyond all bounds")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

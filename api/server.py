@@ -69,13 +69,16 @@ class Runner(web.AppRunner):
         handle: Handler = made.request_handler
 
         async def handle_or_refuse(request: web.Request) -> web.StreamResponse:
-            patience = asyncio.get_running_loop().call_later(BODY_S, _give_up, request.content)
+            patience = None
+            if not request.content.is_eof():
+                patience = asyncio.get_running_loop().call_later(BODY_S, _give_up, request.content)
             try:
                 return await handle(request)
             except web.HTTPExpectationFailed:  # before the middlewares
                 return refusal(request, InvalidRequest("unknown expectation"))
             finally:
-                patience.cancel()
+                if patience is not None:
+                    patience.cancel()
 
         return _Server(handle_or_refuse, request_factory=made.request_factory, **self._options)
 

@@ -4,18 +4,17 @@ import asyncio
 from contextlib import suppress
 from http import HTTPStatus
 from typing import BinaryIO
+from uuid import UUID
 
 import structlog
 from aiohttp import web
 
-from api.access import Caller
 from api.downloads import Archive, ArchiveCache
 from api.errors import NameMismatch, NotInAllowlist, RangeNotSatisfiable
-from api.middleware import CALLER, workspace_of
+from api.middleware import workspace_of
 from api.names import parse_plugin_name
 from api.sources import Resolved, Sources
 from api.store.plugins import PluginStore
-from api.target import Targets
 from shared.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
@@ -24,11 +23,8 @@ log = structlog.get_logger()
 class DownloadHandlers:
     """Sends plugins to agents that pull them."""
 
-    def __init__(
-        self, *, sources: Sources, targets: Targets, store: PluginStore, cache: ArchiveCache
-    ) -> None:
+    def __init__(self, *, sources: Sources, store: PluginStore, cache: ArchiveCache) -> None:
         self._sources = sources
-        self._targets = targets
         self._store = store
         self._cache = cache
 
@@ -46,17 +42,14 @@ class DownloadHandlers:
         with file:
             response, sent = await _send(request, archive, file, resolved)
         if sent and request.method == "GET":
-            await self._record(request[CALLER], resolved, archive)
+            await self._record(workspace_id, resolved, archive)
         return response
 
-    async def _record(self, caller: Caller, resolved: Resolved, archive: Archive) -> None:
+    async def _record(self, workspace_id: UUID, resolved: Resolved, archive: Archive) -> None:
         """Note the pull of an external workspace; it has the plugin, whether or not that can be noted."""
-        workspace_id = caller.workspace_id
-        if workspace_id is None or not self._targets.is_external(await self._targets.runtime(workspace_id)):
-            return
         keys = {"workspace_id": str(workspace_id), "plugin": resolved.name}
         try:
-            await self._store.record_pull(
+            pulled = await self._store.record_pull(
                 workspace_id,
                 name=resolved.name,
                 source=resolved.source,
@@ -66,13 +59,14 @@ class DownloadHandlers:
         except DatabaseUnavailable:
             log.warning("plugin.record_failed", step="pull", code="platform_unavailable", **keys)
             return
-        log.info(
-            "plugin.pulled",
-            source=resolved.source,
-            digest=archive.plugin_digest,
-            size_bytes=archive.size_bytes,
-            **keys,
-        )
+        if pulled:
+            log.info(
+                "plugin.pulled",
+                source=resolved.source,
+                digest=archive.plugin_digest,
+                size_bytes=archive.size_bytes,
+                **keys,
+            )
 
 
 async def _send(

@@ -134,6 +134,8 @@ def _refuse(exit_code: int) -> NoReturn:
 
 def _listed(output: bytes) -> list[InstalledPlugin]:
     """What LIST wrote. Raises CopyFailed when a manifest changed between its size and its content."""
+    if not output:
+        return []
     head, separator, contents = output.partition(b"contents\n")
     plugins = []
     position = 0

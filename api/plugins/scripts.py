@@ -71,7 +71,7 @@ CLEAN = f"{_ENTER} || exit 0\n{_FINISH}"
 """CLEAN: put back or finish what was broken off, and drop what nobody will use."""
 
 LIST = f"""
-{_ENTER} || {{ echo contents; exit 0; }}
+{_ENTER} || exit 0
 for old in .staging/*/old/*; do
     if [ -e "$old" ] || [ -L "$old" ]; then exit 35; fi
 done
@@ -87,7 +87,7 @@ echo contents
 """
 """LIST: for each plugin a line of the size and the path of its manifest, as wc(1) writes them; the line
 `contents`; and then, one after the other, the first 64 KiB of each. Two programs for all of them, not two for
-each.
+each. Nothing at all where no plugin ever was.
 
 Ends with CHANGED_MEANWHILE, and CLEAN is wanted, when a swap was broken off.
 """

@@ -1,6 +1,6 @@
 """What was delivered to whom, and what an org allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -34,8 +34,9 @@ class AllowlistEntry:
 class PluginStore:
     """Records of deliveries, and allowlists. Every method raises DatabaseUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, external_runtimes: Iterable[str]) -> None:
         self._database = database
+        self._external_runtimes = list(external_runtimes)
 
     async def records(self, workspace_id: UUID) -> dict[str, PluginRecord]:
         """Every delivery to this workspace, by the plugin's name."""
@@ -52,10 +53,13 @@ class PluginStore:
 
     async def record_pull(
         self, workspace_id: UUID, *, name: str, source: str, digest: str, size_bytes: int
-    ) -> None:
-        """Note that an external workspace has fetched a plugin."""
+    ) -> bool:
+        """Note that an external workspace has fetched a plugin; False for one that is not external."""
         async with self._database.connection() as connection:
-            await connection.execute(_PULLED, workspace_id, name, source, digest, size_bytes)
+            pulled = await connection.fetchval(
+                _PULLED, workspace_id, name, source, digest, size_bytes, self._external_runtimes
+            )
+        return bool(pulled)
 
     async def forget(self, workspace_id: UUID, name: str) -> bool:
         """Drop a record; False if there was none."""
@@ -69,10 +73,10 @@ class PluginStore:
         root, and an org that cannot be known allows nothing: DatabaseUnavailable.
         """
         async with self._database.connection() as connection:
-            org = await connection.fetchval(_ROOT, workspace_id)
-            if org is None:
-                raise DatabaseUnavailable("the workspace's parents have no root")
-            return bool(await connection.fetchval(_ALLOWED, org, name))
+            allowed = await connection.fetchval(_ALLOWED, workspace_id, name)
+        if allowed is None:
+            raise DatabaseUnavailable("the workspace's parents have no root")
+        return bool(allowed)
 
     async def is_org(self, org_id: UUID) -> bool:
         """Whether this is a root workspace that is not removed."""
@@ -108,25 +112,24 @@ ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
 _PULLED = """
 INSERT INTO healthsweep.plugin_records
     (workspace_id, plugin_name, source, digest, size_bytes, pulled_at)
-VALUES ($1, $2, $3, $4, $5, now())
+SELECT $1, $2, $3, $4, $5, now() FROM public.workspaces WHERE id = $1 AND runtime = ANY ($6::text[])
 ON CONFLICT (workspace_id, plugin_name) DO UPDATE SET
     source = excluded.source, digest = excluded.digest, size_bytes = excluded.size_bytes, pulled_at = now()
+RETURNING true
 """
 _FORGET = """
 DELETE FROM healthsweep.plugin_records WHERE workspace_id = $1 AND plugin_name = $2 RETURNING plugin_name
 """
-_ROOT = """
+_ALLOWED = """
 WITH RECURSIVE ancestry AS (
     SELECT id, parent_id, 1 AS depth FROM public.workspaces WHERE id = $1
     UNION ALL
     SELECT parent.id, parent.parent_id, depth + 1
     FROM public.workspaces AS parent JOIN ancestry ON parent.id = ancestry.parent_id WHERE depth < 32
 )
-SELECT id FROM ancestry WHERE parent_id IS NULL
-"""
-_ALLOWED = """
-SELECT NOT EXISTS (SELECT FROM public.org_plugin_allowlist WHERE org_id = $1)
-    OR EXISTS (SELECT FROM public.org_plugin_allowlist WHERE org_id = $1 AND plugin_name = $2)
+SELECT NOT EXISTS (SELECT FROM public.org_plugin_allowlist WHERE org_id = root.id)
+    OR EXISTS (SELECT FROM public.org_plugin_allowlist WHERE org_id = root.id AND plugin_name = $2)
+FROM ancestry AS root WHERE root.parent_id IS NULL
 """
 _IS_ORG = (
     "SELECT true FROM public.workspaces WHERE id = $1 AND parent_id IS NULL AND status::text <> 'removed'"

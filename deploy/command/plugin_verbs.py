@@ -13,7 +13,9 @@ async def forget(options: Namespace, settings: Settings) -> None:
     """Drop the record of a delivery, so that no list shows it; the plugin itself is not touched."""
     workspace_id = parse_workspace_id(options.id)
     async with database_of(settings) as database:
-        forgotten = await PluginStore(database).forget(workspace_id, options.name)
+        forgotten = await PluginStore(database, external_runtimes=settings.external_runtimes).forget(
+            workspace_id, options.name
+        )
     if not forgotten:
         raise store.Refused(f"no plugin {options.name!r} is recorded for the workspace {workspace_id}")
     if options.json:

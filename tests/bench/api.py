@@ -2,7 +2,7 @@
 
 Starts a Docker Engine, a PostgreSQL, our api, the reference and nginx of its own, and asks all sides in
 every round, one right after the other, so that whatever else the machine does meets all. Needs root and
-some five minutes. Writes the table, the plot and the raw numbers to docs.
+some seven minutes. Writes the table, the plot and the raw numbers to docs.
 """
 
 import argparse

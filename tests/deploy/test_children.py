@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_tied_program_runs_under_the_same_pid_and_keeps_its_arguments() -> Non
 
 
 def test_it_ends_when_its_parent_is_killed() -> None:
-    with subprocess.Popen(["python3", "-c", _PARENT], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert child in living()

@@ -97,8 +97,14 @@ class SideBySide:
         self._running: dict[str, asyncio.Future[None]] = {}
 
     async def end_of(self, name: str) -> None:
-        """Raises what the scenario raised."""
-        await asyncio.shield(self._running[name])
+        """Raises what the scenario raised; whoever asks again after that has it played again."""
+        if name not in self._running:
+            self._running[name] = asyncio.ensure_future(self._play(name, after_s=0))
+        try:
+            await asyncio.shield(self._running[name])
+        except Exception:
+            del self._running[name]
+            raise
 
     async def __aenter__(self) -> Self:
         for number, name in enumerate(self._selected):

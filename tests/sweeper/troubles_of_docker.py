@@ -104,12 +104,12 @@ async def one_shim_is_stopped(ground: Ground) -> None:
             await play.containers[healthy].kill()
             began = time.monotonic()
             await play.becomes(healthy, "offline", timeout=30)
-            assert time.monotonic() - began < 4 + 1 + 1
+            assert time.monotonic() - began < 4 + 1 + 2, "it waited for the sick ones, for ENGINE_TIMEOUT"
             await sweeper.sweeps(1)
             await play.containers[healthy].start()
             began = time.monotonic()
             await play.becomes(healthy, "online", timeout=30)
-            assert time.monotonic() - began < 4 + 2 + 1
+            assert time.monotonic() - began < 4 + 2 + 2
             await sweeper.sweeps(SWEEPS - 3)
             now = await statuses(play.url)
             assert (now[sick], now[sick_too]) == ("online", "offline")
