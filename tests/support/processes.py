@@ -25,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from coverage import Coverage
+
 from deploy.children import tied
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -66,7 +68,7 @@ class ServiceProcess:
         self._process = await asyncio.create_subprocess_exec(
             *tied([sys.executable, "-m", self._module], death_signal="KILL"),
             cwd=CHECKOUT,
-            env=service_environment(self._environment),
+            env=service_environment(self._environment, package=self._module),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -215,9 +217,16 @@ async def run_command(*arguments: str, environment: Mapping[str, str]) -> Ended:
     return Ended(await process.wait(), stdout.decode(), stderr.decode())
 
 
-def service_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` over the little that a program needs to run here, and to have its coverage measured."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+def service_environment(environment: Mapping[str, str], *, package: str = "shared") -> dict[str, str]:
+    """`environment` over the little that a program needs to run here.
+
+    Its coverage is measured where that of `package` is: tracing makes a program slow, and what else it runs
+    others run, too.
+    """
+    coverage = Coverage.current()
+    sources = coverage.get_option("run:source") if coverage else None
+    measures = isinstance(sources, list) and package in sources
+    ours = {name: value for name, value in os.environ.items() if measures and name.startswith("COVERAGE_")}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": os.environ.get("HOME", "/"),
