@@ -22,6 +22,10 @@ from tests.support.processes import CHECKOUT, service_environment
 
 pytestmark = pytest.mark.usefixtures("processes")
 
+_HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""A shell's background job, and so all that it starts, would ignore it."""
+
+_WATCH = ("-m", "deploy.command", "status", "--watch")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -53,7 +57,7 @@ async def watching(operator: Operator) -> AsyncIterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     process = await asyncio.create_subprocess_exec(
-        *tied([sys.executable, "-m", "deploy.command", "status", "--watch"], death_signal="KILL"),
+        *tied([*_HEARS_CTRL_C, sys.executable, *_WATCH], death_signal="KILL"),
         cwd=CHECKOUT,
         env=service_environment({"TERM": "xterm-256color", **operator.environment}),
         stdin=slave,
