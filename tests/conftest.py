@@ -35,6 +35,7 @@ _LONGEST_FIRST = (
     "test_no_false_offline.py",
     "test_schemathesis.py",
     "test_install_chaos.py",
+    "test_api_bench.py",
     "test_sweep_bench.py",
     "test_hostile_connections.py",
     "test_plugins_in_containers.py",
