@@ -60,9 +60,15 @@ async def add_workspace(
 async def read_workspaces(connection: Connection, workspace_id: UUID | None = None) -> list[dict[str, Any]]:
     """Every workspace that is not removed, or the one with `workspace_id` whatever its status, by name."""
     rows = [dict(row) for row in await connection.fetch(_READ, workspace_id)]
-    for row in rows:
-        row["agent_card"] = json.loads(row["agent_card"] or "null")
-    return rows
+    return [{**row, "agent_card": _card(row["agent_card"])} for row in rows]
+
+
+def _card(text: str | None) -> Any:
+    """The card; None for one too deep to be read, which another program may have taken from an agent."""
+    try:
+        return json.loads(text) if text else None
+    except RecursionError:
+        return None
 
 
 async def remove_workspace(

@@ -105,6 +105,15 @@ async def test_status_is_an_array_of_rows(
     }
 
 
+async def test_a_card_that_is_too_deep_breaks_no_list(operator: Operator, rows: asyncpg.Connection) -> None:
+    """A platform's server takes what ours refuses."""
+    row = await add_row(rows)
+    await rows.execute(
+        "UPDATE public.workspaces SET agent_card = (repeat('[', 2000) || repeat(']', 2000))::jsonb"
+    )
+    assert [each["id"] for each in await operator.json("status")] == [row]
+
+
 async def test_no_workspace_is_an_empty_array(operator: Operator) -> None:
     assert await operator.json("status") == []
 
