@@ -54,7 +54,7 @@ mkdir -p ".staging/$3/old" ".staging/$3/new/$1" || exit 30
 SWAP = f"""
 {_ENTER} || exit 30
 own=.staging/$2
-[ -d "$own/old" ] || exit 30
+[ -d "$own/old" ] || exit 35
 chown 1000:1000 "$own/new/$1" && chmod 755 "$own/new/$1" || exit 30
 if [ -e "$1" ] || [ -L "$1" ]; then mv "$1" "$own/old/." || exit 30; fi
 if ! mv "$own/new/$1" .; then
@@ -65,7 +65,11 @@ rm -rf "$own"
 rmdir .staging
 [ ! -f "$1/plugin.yaml" ] || head -c 65536 "$1/plugin.yaml"
 """
-"""SWAP name staging: the uploaded tree becomes the live one; its manifest is read back."""
+"""SWAP name staging: the uploaded tree becomes the live one; its manifest is read back.
+
+Ends with CHANGED_MEANWHILE where somebody took the staging directory away: an upload that goes on makes the
+path anew, with the rest of the tree in it, and half a plugin must not go live.
+"""
 
 CLEAN = f"{_ENTER} || exit 0\n{_FINISH}"
 """CLEAN: put back or finish what was broken off, and drop what nobody will use."""

@@ -277,6 +277,15 @@ def test_whatever_stands_in_the_place_of_the_staging_it_is_no_hindrance(new_box:
     assert (outside / "a").exists()
 
 
+def test_half_a_tree_does_not_go_live(new_box: Callable[[], Box]) -> None:
+    """The staging directory was taken away during the upload, which made its path anew."""
+    box = new_box()
+    box.prepared("p", "p.1", NEW)
+    (box.plugins / ".staging" / "p.1" / "old").rmdir()
+    assert box.run(scripts.SWAP, "p", "p.1") == scripts.CHANGED_MEANWHILE
+    assert not (box.plugins / "p").exists()
+
+
 def test_what_is_read_is_framed_by_bytes(new_box: Callable[[], Box]) -> None:
     box = new_box()
     box.fill("other", {"plugin.yaml": "größe\n\n".encode()})
