@@ -176,8 +176,9 @@ class RealEngine(ABC):
         state: ContainerState = "running",
         command: Sequence[str] | None = None,
         restart: Literal["no", "always", "on-failure", "unless-stopped"] = "no",
+        read_only: bool = False,
     ) -> Container:
-        """A new container of busybox in that state.
+        """A new container of busybox in that state; with `read_only` nothing can be written into it.
 
         `command` replaces what it runs, which by default lasts for ever and ends at once on SIGTERM.
         Left to themselves all states stay but two: `removing` for a second or two, and `restarting`, where
@@ -189,7 +190,7 @@ class RealEngine(ABC):
         if state in ("exited", "restarting"):
             command = command or ("/bin/sh", "-c", f"exit {EXIT_CODE}")
             restart = "always" if state == "restarting" else restart
-        container = await self._create(name, command or FOREVER, restart)
+        container = await self._create(name, command or FOREVER, restart, read_only=read_only)
         if state == "missing":
             await container.remove()
         elif state != "created":
@@ -237,11 +238,15 @@ class RealEngine(ABC):
         await self.kill()
         await asyncio.to_thread(remove, self.directory)
 
-    async def _create(self, name: str, command: Sequence[str], restart: str) -> Container:
+    async def _create(self, name: str, command: Sequence[str], restart: str, *, read_only: bool) -> Container:
         settings = {
             "Image": IMAGE,
             "Cmd": list(command),
-            "HostConfig": {"NetworkMode": "none", "RestartPolicy": {"Name": restart}},
+            "HostConfig": {
+                "NetworkMode": "none",
+                "ReadonlyRootfs": read_only,
+                "RestartPolicy": {"Name": restart},
+            },
         }
         status, body = await self.request("POST", f"/containers/create?name={name}", settings)
         if status != 201:
