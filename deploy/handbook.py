@@ -10,7 +10,9 @@ _TROUBLESHOOTING = Path("docs") / "handbook" / "troubleshooting.md"
 class Entry(StrEnum):
     """An entry of the troubleshooting page, by the anchor of its heading."""
 
-    PLUGIN_INSTALL_503 = "plugin-install-returns-503-but-the-workspace-shows-online"
+    PLUGIN_INSTALL_503 = (
+        "plugin-install-returns-503-workspace-container-not-running-but-the-workspace-shows-online"
+    )
     EXTERNAL_WORKSPACE = "the-workspace-is-external"
     CONTAINER_STOPPED = "the-container-stopped-just-now"
     ENGINE_COULD_NOT_ANSWER = "docker-could-not-answer"
@@ -24,6 +26,7 @@ class Entry(StrEnum):
     AGENT_DEAD_INSIDE = "online-but-the-agent-does-not-answer"
     SWEEP_HELD = "nothing-is-marked-offline-sweepheld"
     SWEEPER_STOPPED = "the-sweeper-does-not-sweep"
+    SWEEPS_SLOW = "sweeps-take-too-long"
     DATABASE_AWAY = "postgresql-is-away"
     SCHEMA = "the-schema-does-not-fit"
     SETTINGS = "a-service-does-not-start-exit-status-78"
@@ -32,6 +35,7 @@ class Entry(StrEnum):
     INSTALL_FAILED = "a-plugin-install-fails"
     OTHER_WRITER = "another-program-writes-the-status"
     NOT_WATCHED = "a-workspace-that-is-not-watched"
+    BUG = "a-bug-requestfailed-sweepfailed-processcrashed"
 
 
 def where(entry: Entry) -> str:
