@@ -25,7 +25,7 @@ from api.plugins.listing import Installed
 from api.plugins.uninstall import Uninstaller
 from api.presence import Presence
 from api.routes import Route, RouteTable
-from api.server import Runner, admit_many_connections
+from api.server import Runner, admit_many_connections, listen
 from api.sources import Limits, Sources
 from api.store.access import AccessStore
 from api.store.agents import AgentStore
@@ -39,7 +39,7 @@ from shared import systemd
 from shared.database import Database
 from shared.engine import Engine
 from shared.errors import SettingsError
-from shared.settings import Settings, cannot_listen
+from shared.settings import Settings
 
 MAX_BODY_BYTES = 2**20
 DRAIN_S = 60.0
@@ -191,10 +191,7 @@ async def serve(settings: Settings) -> None:
         )
         await runner.setup()
         try:
-            try:
-                await web.TCPSite(runner, settings.bind_address, settings.port).start()
-            except OSError as exc:
-                raise cannot_listen(exc, "PORT") from exc
+            await listen(runner, settings)
             await presence.begin()
             systemd.notify("READY=1")
             await presence.keep()

@@ -7,6 +7,7 @@ in it bounds how slowly a body may arrive.
 
 import asyncio
 import resource
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +16,16 @@ from aiohttp.typedefs import Handler
 
 from api.errors import InternalError, InvalidRequest
 from api.middleware import refusal
+from shared import systemd
+from shared.errors import SettingsError
+from shared.settings import Settings, cannot_listen
 
 BODY_S = 30.0
 MOST_FILES = 65536
+MOST_WAITING = 4096
+"""Connections that were made while nobody accepts, such as during a restart."""
+ACCEPTED_S = 0.2
+"""For what was accepted at the last moment to be read: only then does aiohttp know that it is a request."""
 
 
 def admit_many_connections() -> None:
@@ -25,6 +33,25 @@ def admit_many_connections() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+async def listen(runner: web.AppRunner, settings: Settings) -> None:
+    """Serve at the sockets that systemd holds for us, else at BIND_ADDRESS and PORT. Raises SettingsError."""
+    try:
+        passed = systemd.passed_sockets()
+        fit = all(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in passed)
+    except OSError:
+        fit = False
+    if not fit:
+        raise SettingsError("ListenStream", "must be all that the socket unit opens, without Accept=yes")
+    for each in passed:
+        await web.SockSite(runner, each, backlog=MOST_WAITING).start()
+    if passed:
+        return
+    try:
+        await web.TCPSite(runner, settings.bind_address, settings.port, backlog=MOST_WAITING).start()
+    except OSError as exc:
+        raise cannot_listen(exc, "PORT") from exc
 
 
 class _Protocol(web.RequestHandler):
@@ -63,6 +90,13 @@ class Runner(web.AppRunner):
     def __init__(self, app: web.Application, *, shutdown_timeout: float, **options: Any) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._options = options
+
+    async def cleanup(self) -> None:
+        """Accept no more, answer what was accepted, and end."""
+        for site in list(self.sites):
+            await site.stop()
+        await asyncio.sleep(ACCEPTED_S)
+        await super().cleanup()
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()

@@ -32,9 +32,11 @@ def run(name: logs.Process, serve: Callable[[Settings], Coroutine[Any, Any, None
         asyncio.run(_until_told(serve, settings))
     except SettingsError as exc:
         log.critical("settings.invalid", variable=exc.variable, problem=exc.problem)
+        systemd.status(f"refused: {exc}")
         return EX_CONFIG
     except SchemaError as exc:
         log.critical("schema.refused", problem=str(exc))
+        systemd.status(f"refused: {exc}")
         return EX_CONFIG
     finally:
         logs.let_go(sys.stdout)
@@ -62,7 +64,7 @@ def _on_first_signal(stop: Callable[[], object]) -> None:
             signal.signal(number, signal.SIG_DFL)
         stop()  # and from now on the second one kills
         log.info("process.stopping", signal=received.name)
-        systemd.notify("STOPPING=1")
+        systemd.notify("STOPPING=1\nSTATUS=finishing what it has begun")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping, number)

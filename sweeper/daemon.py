@@ -1,6 +1,5 @@
 """When to sweep, and what to wait for before."""
 
-import asyncio
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -47,7 +46,8 @@ class Daemon:
             except SchemaOlder as exc:
                 if outdated.failed():
                     log.warning("schema.outdated", problem=str(exc))
-            await asyncio.sleep(_DATABASE_RETRY_S)
+                systemd.status("waiting for `healthsweep migrate`")
+            await systemd.idle(_DATABASE_RETRY_S)
 
     async def run(self) -> None:
         """Sweep, and settle graces as they end. One loop does both, so a sweep never overlaps anything."""
@@ -65,7 +65,7 @@ class Daemon:
             if next_due is None or next_due >= next_sweep:
                 self._sweeper.complete()
             wake = next_sweep if next_due is None else min(next_sweep, next_due)
-            await asyncio.sleep(max(0.0, wake - time.monotonic()))
+            await systemd.idle(wake - time.monotonic())
 
     def _following(self, last: float) -> float:
         """When the next sweep begins: at once if this one took longer than the interval."""
@@ -86,6 +86,7 @@ class Daemon:
             # A bug in one sweep must not end the daemon: the next one may meet other rows.
             metrics.SWEEPS_FAILED.inc()
             log.exception("sweep.failed")
+            systemd.status("the last sweep failed: see the log")
         else:
             self._outage.ended()
             return True
@@ -94,6 +95,7 @@ class Daemon:
     def _database_failed(self, exc: DatabaseUnavailable) -> None:
         self._outage.failed(exc)
         self._missed_writes = True
+        systemd.status("waiting for the database")
 
     async def _prune(self) -> None:
         self._prune_at = time.monotonic() + _PRUNE_EVERY_S

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from shared import metrics
+from shared import metrics, systemd
 from shared.errors import EngineError
 from shared.outage import Outage
 from shared.running import NotRunning, Running, Snapshot, StateEngine, container_snapshot, container_state
@@ -57,6 +57,8 @@ class Lookout:
             if self._outage.failed():
                 log.warning("engine.unreachable", reason=unknown.reason, detail=unknown.detail, failures=1)
             return unknown
+        finally:
+            systemd.alive()
         metrics.ENGINE_UP.set(1)
         if (ended := self._outage.ended()) is not None:
             log.info("engine.recovered", down_s=round(ended.down_s, 1), failures=ended.failures)
@@ -83,6 +85,7 @@ class Lookout:
         try:
             while looks:
                 done, looks = await asyncio.wait(looks, timeout=PATIENCE_S)
+                systemd.alive()
                 answers = [task.result() for task in done]
                 for workspace, answer in answers:
                     self.record(workspace.id, answer)

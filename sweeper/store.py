@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from shared import systemd
 from shared.database import ROW_REFUSED, Connection, Database
 from shared.presence import PRESENCE_STALE_S
 from shared.transitions import Transition, write_transitions
@@ -68,6 +69,7 @@ class SweepStore:
                 None if ids is None else list(ids),
                 PRESENCE_STALE_S,
             )
+        systemd.alive()
         if rows[0]["read_only"]:
             raise await self._database.read_only()
         return Fleet(
@@ -105,6 +107,8 @@ async def _halving(connection: Connection, to: str, transitions: list[Transition
             for half in (transitions[:middle], transitions[middle:])
         ]
         return Marked(halves[0].changed | halves[1].changed, halves[0].refused | halves[1].refused)
+    finally:
+        systemd.alive()
     return Marked(changed, set())
 
 

@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from shared import metrics
+from shared import metrics, systemd
 from shared.errors import EngineError
 from shared.running import NotRunning, Running, Snapshot
 from shared.settings import Settings
@@ -67,6 +67,14 @@ class Report:
     held: int = 0
     inspects: int = 0
     list_ms: float = 0
+
+    def in_words(self) -> str:
+        """One line for whoever asks the service manager."""
+        external = self.checked - self.running - self.not_running - self.unknown
+        parts = [f"{self.running} running", f"{self.not_running} not running", f"{self.unknown} unknown"]
+        parts += [f"{external} external"] if external else []
+        parts += [f"{self.held} held"] if self.held else []
+        return f"swept {self.checked} workspaces in {self.duration_ms:.0f} ms: {', '.join(parts)}"
 
 
 @dataclass(slots=True)
@@ -167,6 +175,7 @@ class Sweeper:
         metrics.SWEEP_DURATION.observe(report.duration_ms / 1000)
         metrics.SWEEP_COMPLETED_AT.set_to_current_time()
         log.info("sweep.completed", **asdict(report))
+        systemd.status(report.in_words())
         unbind_contextvars("sweep_id")
         return report
 

@@ -43,11 +43,12 @@ class Answer:
 class Api(ServiceProcess):
     """See the module. `url` is where it listens, `home` where its files are, `environment` what it got."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__("api", environment)
+    def __init__(self, environment: Mapping[str, str], *, passed: socket.socket | None = None) -> None:
+        super().__init__("api", environment, passed=passed)
         self.environment = environment
         self.admin_token = environment["ADMIN_TOKEN"]
-        self.url = f"http://127.0.0.1:{environment['PORT']}"
+        port = passed.getsockname()[1] if passed else environment["PORT"]
+        self.url = f"http://127.0.0.1:{port}"
         self.home = Path(environment["HEALTHSWEEP_HOME"])
 
     async def __aenter__(self) -> Self:
@@ -126,11 +127,15 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running_api(
-    environment: Mapping[str, str], directory: Path, *, ready: bool = True
+    environment: Mapping[str, str],
+    directory: Path,
+    *,
+    ready: bool = True,
+    passed: socket.socket | None = None,
 ) -> AsyncIterator[Api]:
     """The api, with its home below `directory` and no rate limit unless `environment` says otherwise.
 
-    `ready`: wait until it has its database, and not only until it listens.
+    `ready`: wait until it has its database, and not only until it listens. It serves at `passed` where given.
     """
     defaults = {
         "ADMIN_TOKEN": ADMIN_TOKEN,
@@ -138,7 +143,7 @@ async def running_api(
         "RATE_LIMIT": "0",
         "HEALTHSWEEP_HOME": str(directory / "home"),
     }
-    async with Api({**defaults, **environment}) as api:
+    async with Api({**defaults, **environment}, passed=passed) as api:
         await api.until("/ready" if ready else "/health")
         if ready:
             await api.event("process.started")

@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,11 +53,14 @@ class ServiceProcess:
     """`python -m module` in a session of its own, from entering to leaving. It dies with this process.
 
     It sees `environment` and nothing else of ours, but for METRICS_PORT, which is off where not given.
-    Leaving sends SIGTERM, and SIGKILL where that is not enough.
+    Leaving sends SIGTERM, and SIGKILL where that is not enough. It gets `passed` as from systemd.
     """
 
-    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, environment: Mapping[str, str], *, passed: socket.socket | None = None
+    ) -> None:
         self._module = module
+        self._passed = passed
         self._environment = environment
         self._ended = False
         self.lines: list[LogLine] = []
@@ -65,8 +69,13 @@ class ServiceProcess:
 
     async def __aenter__(self) -> Self:
         self._grown = asyncio.Condition()
+        command = [sys.executable, "-m", self._module]
+        handed_down = [self._passed.fileno()] if self._passed else []
+        for number in handed_down:
+            command = ["bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{number}', "bash", *command]
         self._process = await asyncio.create_subprocess_exec(
-            *tied([sys.executable, "-m", self._module], death_signal="KILL"),
+            *tied(command, death_signal="KILL"),
+            pass_fds=handed_down,
             cwd=CHECKOUT,
             env=service_environment(self._environment, package=self._module),
             stdin=asyncio.subprocess.DEVNULL,

@@ -1,12 +1,8 @@
-"""The sweeper as a process of its own, on a database, with the service manager that it speaks to."""
+"""The sweeper as a process of its own, on a database."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from shared.ids import container_name
@@ -26,40 +22,6 @@ QUICK = {
 def quick_sweeper(url: str, host: str, **environment: str) -> ServiceProcess:
     """`python -m sweeper` on that database and that engine, in a hurry but for what `environment` says."""
     return ServiceProcess("sweeper", {**QUICK, "DATABASE_URL": url, "DOCKER_HOST": host, **environment})
-
-
-class Manager:
-    """The manager's side of sd_notify(3): whatever is sent to NOTIFY_SOCKET, which is `path`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-
-    def __enter__(self) -> Self:
-        self._socket.bind(str(self.path))
-        self._socket.setblocking(False)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._socket.close()
-
-    async def told(self) -> str:
-        """The next message. Raises TimeoutError."""
-        async with asyncio.timeout(20):
-            return (await asyncio.get_running_loop().sock_recv(self._socket, 4096)).decode()
-
-    def silent(self) -> bool:
-        """Whether nothing was said that has not been asked for."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        return False
 
 
 async def add_workspace(url: str, *, status: str = "online", reason: str = "running") -> UUID:

@@ -14,9 +14,10 @@ from shared import __version__
 from shared.ids import container_name
 from tests.support.daemon import FakeDaemon, State
 from tests.support.exchange import Request
+from tests.support.manager import Manager
 from tests.support.processes import CHECKOUT, service_environment
 from tests.support.wire import Hang, Slow
-from tests.sweeper.service import Manager, add_with_container, hanging_write, quick_sweeper, statuses
+from tests.sweeper.service import add_with_container, hanging_write, quick_sweeper, statuses
 
 DEAD = State("exited", exit_code=137)
 pytestmark = pytest.mark.usefixtures("processes")

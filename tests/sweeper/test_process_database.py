@@ -11,9 +11,10 @@ from shared.engine import Engine
 from shared.errors import DatabaseUnavailable
 from sweeper.daemon import Daemon
 from tests.support.daemon import FakeDaemon, State
+from tests.support.manager import Manager
 from tests.support.postgres import PostgresServer, connected
 from tests.sweeper.scene import Scene
-from tests.sweeper.service import Manager, add_with_container, quick_sweeper, statuses
+from tests.sweeper.service import add_with_container, quick_sweeper, statuses
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -31,6 +32,7 @@ async def test_it_waits_for_a_database_that_is_away(
             line = await sweeper.event("database.unreachable")
             assert (line["level"], line["failures"]) == ("warning", 1)
             await asyncio.sleep(2.5)  # it has tried again
+            assert await manager.status("waiting") == "waiting for the database"
             assert manager.silent()
             assert len(sweeper.lines) == 2
             await private_postgres.start()
@@ -79,6 +81,7 @@ async def test_it_waits_for_the_migration(
             line = await sweeper.event("schema.outdated")
             assert line["level"] == "warning"
             assert "healthsweep migrate" in line["problem"]
+            assert await manager.status("waiting") == "waiting for `healthsweep migrate`"
             await asyncio.sleep(2.5)
             assert manager.silent()
             async with connected(url) as connection:
