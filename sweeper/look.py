@@ -57,8 +57,6 @@ class Lookout:
             if self._outage.failed():
                 log.warning("engine.unreachable", reason=unknown.reason, detail=unknown.detail, failures=1)
             return unknown
-        finally:
-            systemd.alive()
         metrics.ENGINE_UP.set(1)
         if (ended := self._outage.ended()) is not None:
             log.info("engine.recovered", down_s=round(ended.down_s, 1), failures=ended.failures)

@@ -226,6 +226,7 @@ class Sweeper:
         answers = self._current.answers
         started = time.perf_counter()
         snapshot = await self._lookout.survey()
+        systemd.alive()
         self._current.report.list_ms = round(_ms_since(started), 1)
         if isinstance(snapshot, EngineError):
             answers.update(dict.fromkeys((w.id for w in local), snapshot))
