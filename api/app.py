@@ -83,9 +83,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
                 installer=Installer(
                     fetcher=fetcher, targets=targets, tools=engine, turns=turns, store=plugins
                 ),
-                uninstaller=Uninstaller(
-                    targets=targets, tools=engine, turns=turns, store=plugins, directory=staging
-                ),
+                uninstaller=Uninstaller(targets=targets, tools=engine, turns=turns, store=plugins),
                 installed=Installed(targets=targets, tools=engine, turns=turns),
                 settings=settings,
             ),

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import tarfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ MANIFEST_JSON = "manifest.json"
 _MAX_MANIFEST_JSON_BYTES = 2**20
 _AGENT, _ROOT = 1000, 0
 _TAR_END = bytes(2 * tarfile.BLOCKSIZE)
+_PIECE_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,6 @@ class Tree:
 
     root: Path
     entries: tuple[Entry, ...]
-    digest: str
     size_bytes: int
     manifest: Manifest
     plugin_yaml: bytes
@@ -34,41 +35,29 @@ class Tree:
 
 
 def check_tree(root: Path, *, max_bytes: int, max_files: int) -> Tree:
-    """Check everything below `root` against every rule, and read each file once. Blocks.
+    """Check everything below `root` against every rule. Blocks.
 
     Raises ContentRefused (also for a plugin.yaml that is no YAML), PluginTooLarge, IntegrityFailed.
     """
     with Reader(root) as reader:
         listing = Listing(max_bytes=max_bytes, max_files=max_files)
         entries = reader.scan(listing)
-        declared = _declared(reader, entries)
-        platform_sum = PlatformSum() if declared is not None else None
-        hashes: dict[str, str] = {}
-        plugin_yaml = b""
-        for entry in _files(entries):
-            content = hashlib.sha256()
-            counted = platform_sum if entry.path != MANIFEST_JSON else None
-            if counted:
-                counted.begin(entry.path)
-            for chunk in reader.chunks(entry):
-                content.update(chunk)
-                if counted:
-                    counted.update(chunk)
-                if entry.path == PLUGIN_YAML and len(plugin_yaml) <= MAX_LISTED_BYTES:
-                    plugin_yaml += chunk
-            hashes[entry.path] = content.hexdigest()
-    tree = Tree(
+        _check_declared(reader, entries)
+        plugin_yaml, plugin_yaml_sha256 = _plugin_yaml(reader, entries)
+    return Tree(
         root=root,
         entries=entries,
-        digest=tree_digest((entry.path, entry.mode, hashes[entry.path]) for entry in _files(entries)),
         size_bytes=listing.size_bytes,
         manifest=_manifest(plugin_yaml),
         plugin_yaml=plugin_yaml,
-        plugin_yaml_sha256=hashes.get(PLUGIN_YAML),
+        plugin_yaml_sha256=plugin_yaml_sha256,
     )
-    if platform_sum and declared is not None:
-        platform_sum.check(declared)
-    return tree
+
+
+def digest_of(tree: Tree) -> str:
+    """What identifies the tree: the digest of every file's path, mode and content. Blocks."""
+    with Reader(tree.root) as reader:
+        return tree_digest((entry.path, entry.mode, _sha256(reader, entry)) for entry in _files(tree.entries))
 
 
 def check_sha256(tree: Tree, expected: str | None, *, source: str) -> None:
@@ -83,44 +72,104 @@ def check_sha256(tree: Tree, expected: str | None, *, source: str) -> None:
         )
 
 
-def spool_tar(tree: Tree, target: Path) -> None:
-    """Write the tree as an uncompressed tar, the agent's own. Blocks; raises OSError."""
-    with target.open("wb") as file:
-        _write_tar(tree, file, owner=_AGENT)
-
-
 def pack_gzip(tree: Tree, file: BinaryIO) -> None:
     """Write the tree as a .tar.gz of root's, the same bytes for the same tree. Blocks; raises OSError."""
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-        _write_tar(tree, packed, owner=_ROOT)
+        for piece in _tar(tree, owner=_ROOT):
+            packed.write(piece)
 
 
-def _write_tar(tree: Tree, sink: BinaryIO | gzip.GzipFile, *, owner: int) -> None:
+def pieces_of_tar(tree: Tree, below: str) -> Iterator[bytes]:
+    """The tree as an uncompressed tar of the agent's own, which unpacks into the directory `below`.
+
+    Each piece blocks for a moment: what was just fetched is in memory. Raises OSError.
+    """
+    small: list[bytes] = []
+    size = 0
+    for piece in _tar(tree, owner=_AGENT, below=below):
+        small.append(piece)
+        size += len(piece)
+        if size >= _PIECE_BYTES:
+            yield b"".join(small)
+            small, size = [], 0
+    yield b"".join(small)
+
+
+def pieces_of_texts(texts: Mapping[str, bytes], below: str) -> Iterator[bytes]:
+    """Texts by their names, which the agent alone may read, as such a tar."""
+    for name, content in texts.items():
+        yield _header(Entry(name, len(content), 0o600, is_directory=False), f"{below}/{name}", _AGENT)
+        yield content + _padding(len(content))
+    yield _TAR_END
+
+
+def directory_header(path: str, *, owner: int = _ROOT) -> bytes:
+    """The member of a tar that makes the directory `path`."""
+    return _header(Entry(path, 0, 0o755, is_directory=True), path, owner)
+
+
+def _tar(tree: Tree, *, owner: int, below: str = "") -> Iterator[bytes]:
+    """The tar of a tree; in a directory `below`, with a member for that, if it is named."""
+    if below:
+        yield directory_header(below, owner=owner)
     with Reader(tree.root) as reader:
         for entry in tree.entries:
-            member = tarfile.TarInfo(entry.path)
-            member.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
-            member.size, member.mode, member.uid, member.gid = entry.size, entry.mode, owner, owner
-            sink.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
+            yield _header(entry, f"{below}/{entry.path}" if below else entry.path, owner)
             if not entry.is_directory:
-                for chunk in reader.chunks(entry):
-                    sink.write(chunk)
-                sink.write(bytes(-entry.size % tarfile.BLOCKSIZE))
-        sink.write(_TAR_END)
+                yield from reader.chunks(entry)
+                yield _padding(entry.size)
+    yield _TAR_END
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _header(entry: Entry, path: str, owner: int) -> bytes:
+    member = tarfile.TarInfo(path)
+    member.type = tarfile.DIRTYPE if entry.is_directory else tarfile.REGTYPE
+    member.size, member.mode, member.uid, member.gid = entry.size, entry.mode, owner, owner
+    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
 def _files(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if not entry.is_directory)
 
 
-def _declared(reader: Reader, entries: tuple[Entry, ...]) -> str | None:
-    """The sum that a manifest.json in the root declares. Raises IntegrityFailed."""
-    found = next((entry for entry in _files(entries) if entry.path == MANIFEST_JSON), None)
-    if found is None:
-        return None
+def _named(entries: tuple[Entry, ...], path: str) -> Entry | None:
+    return next((entry for entry in _files(entries) if entry.path == path), None)
+
+
+def _sha256(reader: Reader, entry: Entry) -> str:
+    content = hashlib.sha256()
+    for chunk in reader.chunks(entry):
+        content.update(chunk)
+    return content.hexdigest()
+
+
+def _check_declared(reader: Reader, entries: tuple[Entry, ...]) -> None:
+    """Raises IntegrityFailed where a manifest.json in the root declares another sum, or is none."""
+    if (found := _named(entries, MANIFEST_JSON)) is None:
+        return
     if found.size > _MAX_MANIFEST_JSON_BYTES:
         raise IntegrityFailed(hint=f"a manifest.json has at most {_MAX_MANIFEST_JSON_BYTES} bytes")
-    return declared_sum(b"".join(bytes(chunk) for chunk in reader.chunks(found)))
+    declared = declared_sum(b"".join(reader.chunks(found)))
+    if declared is None:
+        return
+    total = PlatformSum()
+    for entry in _files(entries):
+        if entry != found:
+            total.begin(entry.path)
+            for chunk in reader.chunks(entry):
+                total.update(chunk)
+    total.check(declared)
+
+
+def _plugin_yaml(reader: Reader, entries: tuple[Entry, ...]) -> tuple[bytes, str | None]:
+    """The beginning of plugin.yaml, a byte more than a manifest may have, and the sha256 of all of it."""
+    if (found := _named(entries, PLUGIN_YAML)) is None:
+        return b"", None
+    return reader.first_bytes(PLUGIN_YAML, MAX_LISTED_BYTES + 1), _sha256(reader, found)
 
 
 def _manifest(plugin_yaml: bytes) -> Manifest:

@@ -55,7 +55,7 @@ class PlatformSum:
         """The next file; files come in the order of their paths' bytes."""
         self._total.update(path.encode() + b"\0")
 
-    def update(self, chunk: memoryview) -> None:
+    def update(self, chunk: bytes) -> None:
         """More of its content."""
         self._total.update(chunk)
 

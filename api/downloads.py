@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from api.archives import Tree, pack_gzip
+from api.archives import Tree, digest_of, pack_gzip
 from api.plugins.install import Fetcher
 from api.sources import Resolved, Sources
 from api.storage import storage_errors
@@ -70,7 +70,7 @@ class ArchiveCache:
         return await asyncio.shield(task)
 
     async def _build(self, resolved: Resolved, signature: str | None) -> Archive:
-        async with self._fetcher.fetched(resolved) as (tree, _):
+        async with self._fetcher.fetched(resolved) as tree:
             with storage_errors():
                 archive = await asyncio.to_thread(self._pack, tree)
         if signature is None or await self._sources.signature(resolved) != signature:
@@ -94,7 +94,7 @@ class ArchiveCache:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        return Archive(path, content[:32], size, tree.digest)
+        return Archive(path, content[:32], size, digest_of(tree))
 
     def _evict(self) -> None:
         """Drop the least recently used until the rest fits, but never the last one."""

@@ -14,7 +14,7 @@ from typing import Self
 from api.errors import ContentRefused
 from api.trees import Entry, Listing, refuse_kind, shown
 
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**18
 
 _SETTLED_NS = 2 * 10**9
 """A file system's clock can be this coarse: two changes within it may look like one."""
@@ -31,7 +31,6 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self._root_path = root
-        self._buffer = memoryview(bytearray(CHUNK_BYTES))
         self._held = b""
 
     def __enter__(self) -> Self:
@@ -81,8 +80,8 @@ class Reader:
                         pending.append(path)
                     yield path, status
 
-    def chunks(self, entry: Entry) -> Iterator[memoryview]:
-        """The content of a file, at most 1 MiB at once; a chunk is valid until the next one is asked for.
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The content of a file, at most 256 KiB at once.
 
         Exactly `entry.size` bytes. Raises ContentRefused if it is not what was listed any more.
         """
@@ -90,10 +89,10 @@ class Reader:
         parent, _, name = path.rpartition(b"/")
         left = entry.size
         with _opened(name, self._hold(parent)) as descriptor:
-            while left >= 0 and (count := os.readv(descriptor, [self._buffer])):
-                left -= count
+            while left >= 0 and (chunk := os.read(descriptor, CHUNK_BYTES)):
+                left -= len(chunk)
                 if left >= 0:
-                    yield self._buffer[:count]
+                    yield chunk
         if left:
             raise ContentRefused("file that changed while it was read", entry.path)
 

@@ -14,10 +14,9 @@ Only the 404 that says `no such container` is an answer: ContainerMissing.
 import asyncio
 import json
 import tarfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +41,6 @@ _UNREADABLE = (
 _CANNOT_CONNECT = 900
 _EXEC_POLL_S = 0.005
 _STDOUT = 1
-_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +164,28 @@ class Engine:
                 raise EngineError("malformed", "an exec ended without an exit code")
             return Executed(exit_code, bytes(output))
 
-    async def upload(self, container_id: str, directory: str, archive: Path, *, seconds: float) -> None:
-        """Unpack the uncompressed tar `archive` in the container's existing `directory`.
+    async def has_path(self, container_id: str, path: str) -> bool:
+        """Whether `path` exists in the container; not whether it runs. Raises EngineError."""
+        question = f"containers/{container_id}/archive"
+        async with self._call():
+            try:
+                async with self._docker._query(question, "HEAD", params={"path": path}):  # noqa: SLF001 - its own get_archive fetches the file
+                    return True
+            except EngineError as exc:
+                if exc.status == 404:  # noqa: PLR2004 - HTTP's own number; what answers HEAD has no text
+                    return False
+                raise
 
-        Raises ContainerMissing, EngineError.
+    async def upload(
+        self, container_id: str, directory: str, tar: Iterable[bytes], *, seconds: float
+    ) -> None:
+        """Unpack the pieces of an uncompressed `tar` in the container's existing `directory`.
+
+        Each piece is asked for on the event loop. Raises ContainerMissing, EngineError.
         """
         async with self._call(seconds):
             await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
-                directory, _pieces(archive)
+                directory, _one_by_one(tar)
             )
 
     async def restart(self, container_id: str, *, seconds: float) -> None:
@@ -182,11 +194,10 @@ class Engine:
             await self._docker.containers.container(container_id).restart()
 
 
-async def _pieces(file: Path) -> AsyncIterator[bytes]:
-    """The file's content. It was just written, so it is in memory, and a thread would only take longer."""
-    with file.open("rb", buffering=0) as content:
-        while piece := content.read(_PIECE_BYTES):
-            yield piece
+async def _one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """The pieces as aiodocker wants them."""
+    for piece in pieces:
+        yield piece
 
 
 async def _plain_answers_only(

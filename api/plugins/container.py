@@ -1,17 +1,21 @@
 """What can be done to the plugins of one running container, by something that cannot ask for its state."""
 
+import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from itertools import chain
 from typing import NoReturn, Protocol
 
+from api.archives import directory_header, pieces_of_texts
 from api.errors import CopyFailed, InvalidPluginName, LacksShell, NotWritable
 from api.manifests import MAX_LISTED_BYTES
 from api.names import is_plugin_name
 from api.plugins import scripts
 from shared.engine import Executed
+from shared.errors import EngineError
 from shared.running import Running
 
 SCRIPT_S = 60.0
@@ -19,6 +23,7 @@ UPLOAD_S = 300.0
 RESTART_S = 120.0
 _MAX_OUTPUT = 16 * 2**20
 _READ_AT_ONCE = 256  # an argument vector has a bound, too
+_PLUGINS = "/configs/plugins"
 _TEXTS = ".texts"  # staged like a plugin, but no plugin's name
 _FRAME = re.compile(rb"file (\d{1,9}) (\d{1,9})\n")
 _LISTED = re.compile(r" *(\d{1,12}) ([^/\n]+)/plugin\.yaml")
@@ -30,7 +35,10 @@ class Tools(Protocol):
     async def execute(
         self, container_id: str, arguments: Sequence[str], *, seconds: float, max_output: int
     ) -> Executed: ...
-    async def upload(self, container_id: str, directory: str, archive: Path, *, seconds: float) -> None: ...
+    async def has_path(self, container_id: str, path: str) -> bool: ...
+    async def upload(
+        self, container_id: str, directory: str, tar: Iterable[bytes], *, seconds: float
+    ) -> None: ...
     async def restart(self, container_id: str, *, seconds: float) -> None: ...
 
 
@@ -49,21 +57,38 @@ class PluginContainer:
         self._tools = tools
         self._id = container.container_id
 
-    async def put(self, name: str, archive: Path) -> bytes:
-        """Make the content of the uncompressed tar `archive` the live tree of `name`; its manifest read back.
+    async def stage(self, name: str, tar: Callable[[str], Iterable[bytes]]) -> str:
+        """Unpack what `tar` has for a directory into a fresh one of `name`; the staging's name.
+
+        Whoever fails from here on must `clean`.
+        """
+        if not await self._is_ready():
+            await self._run(scripts.PREPARE)
+        staging = secrets.token_hex(8)
+        own = f".staging/{staging}"
+        pieces = chain([directory_header(f"{own}/old")], tar(f"{own}/new/{name}"))
+        try:
+            await self._tools.upload(self._id, _PLUGINS, pieces, seconds=UPLOAD_S)
+        except EngineError as exc:
+            if exc.reason == "refused":
+                await self._run(scripts.PREPARE)  # it knows why, if nothing can be written
+            raise
+        return staging
+
+    async def _is_ready(self) -> bool:
+        """Whether an upload can begin at once. A program in the container takes ten times longer to tell."""
+        shell, plugins, staging = await asyncio.gather(
+            *(self._tools.has_path(self._id, path) for path in ("/bin/sh", _PLUGINS, f"{_PLUGINS}/.staging"))
+        )
+        return shell and plugins and not staging
+
+    async def swap(self, name: str, staging: str) -> bytes:
+        """Make what was staged the live tree of `name`; its manifest read back.
 
         Killed at any point the old tree or the new one is live, or, between two renames, neither, and the
         next request puts the old one back.
         """
-        return await self._run(scripts.SWAP, name, await self._stage(name, archive))
-
-    async def _stage(self, name: str, archive: Path) -> str:
-        """Unpack `archive` in a fresh staging directory; its name. Who fails afterwards must `clean`."""
-        staging = secrets.token_hex(8)
-        directory = f"/configs/plugins/.staging/{staging}/new/{name}"
-        await self._run(scripts.PREPARE, name, name.lower(), staging)
-        await self._tools.upload(self._id, directory, archive, seconds=UPLOAD_S)
-        return staging
+        return await self._run(scripts.SWAP, name, scripts.in_any_case(name), staging)
 
     async def plugins(self) -> list[InstalledPlugin] | None:
         """What is installed, in one exec; None when a swap was broken off, and `clean` must come first."""
@@ -84,9 +109,10 @@ class PluginContainer:
                 contents[by_number[number]] = content
         return contents
 
-    async def replace_claude_md(self, texts: Path) -> bool:
-        """Make `after` of the tar `texts` the content of CLAUDE.md; False if it is not `before` any more."""
-        ended = await self._execute(scripts.EDIT, _TEXTS, await self._stage(_TEXTS, texts))
+    async def replace_claude_md(self, before: bytes, after: bytes) -> bool:
+        """Make `after` the content of CLAUDE.md; False if it is not `before` any more."""
+        staging = await self.stage(_TEXTS, partial(pieces_of_texts, {"before": before, "after": after}))
+        ended = await self._execute(scripts.EDIT, _TEXTS, staging)
         if ended.exit_code == scripts.CHANGED_MEANWHILE:
             return False
         self._checked(ended)

@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import structlog
 
-from api.archives import Tree, check_sha256, check_tree, spool_tar
+from api.archives import Tree, check_sha256, check_tree, digest_of, pieces_of_tar
 from api.errors import ApiError, CopyFailed, InternalError, PlatformUnavailable
 from api.plugins.container import PluginContainer, Tools
 from api.sources import Limits, Resolved, Sources
@@ -47,8 +48,8 @@ class Fetcher:
         self._directory = directory
 
     @asynccontextmanager
-    async def fetched(self, resolved: Resolved) -> AsyncIterator[tuple[Tree, Path]]:
-        """The checked tree, and a directory for what is made of it; both are gone afterwards.
+    async def fetched(self, resolved: Resolved) -> AsyncIterator[Tree]:
+        """The checked tree, which is gone afterwards.
 
         Raises what Sources.fetch and check_tree raise, and StorageFull.
         """
@@ -60,7 +61,7 @@ class Fetcher:
             with storage_errors():
                 tree_directory.mkdir()
             await self._sources.fetch(resolved, tree_directory, self._limits)
-            yield await self._checked(tree_directory, resolved), Path(staging.name)
+            yield await self._checked(tree_directory, resolved)
         finally:
             await asyncio.to_thread(staging.cleanup)
 
@@ -98,41 +99,43 @@ class Installer:
         }
         step = "stage"  # on this host, until it is in the container that something changes
         try:
-            async with self._fetcher.fetched(resolved) as (tree, directory):
+            async with self._fetcher.fetched(resolved) as tree:
                 check_sha256(tree, order.sha256, source=resolved.source)
-                archive = directory / "plugin.tar"
-                with storage_errors():
-                    await asyncio.to_thread(spool_tar, tree, archive)
                 step = "deliver"
-                await self._deliver(order, guarded, tree, archive)
+                digest = await self._deliver(order, guarded, tree)
         except BaseException as exc:
             log.warning("plugin.install_failed", step=step, code=_code(exc), **about)
             raise
-        await self._record(order, tree)
+        await self._record(order, tree, digest)
         log.info(
             "plugin.installed",
-            digest=tree.digest,
+            digest=digest,
             size_bytes=tree.size_bytes,
             duration_ms=round((time.perf_counter() - started) * 1000),
             restarting=order.restart,
             **about,
         )
-        return tree.digest
+        return digest
 
-    async def _deliver(self, order: Order, guarded: Guarded, tree: Tree, archive: Path) -> None:
+    async def _deliver(self, order: Order, guarded: Guarded, tree: Tree) -> str:
+        """Make the tree the live one; its digest, which is known before."""
         name = order.resolved.name
         async with self._turns.turn(order.workspace_id) as turn:
             container = await self._targets.container(order.workspace_id, guarded)
             plugins = PluginContainer(self._tools, container)
             work = Work(workspace_id=order.workspace_id, plugin=name, step="deliver", otherwise=CopyFailed())
             async with honest(work, plugins, self._targets, guarded):
-                manifest = await plugins.put(name, archive)
+                staging, digest = await asyncio.gather(
+                    plugins.stage(name, partial(pieces_of_tar, tree)), asyncio.to_thread(digest_of, tree)
+                )
+                manifest = await plugins.swap(name, staging)
             if manifest != tree.plugin_yaml:
                 raise CopyFailed(hint="the plugin.yaml that was read back is not the one that was sent")
             if order.restart:
                 turn.restart_with(restarting(plugins, order.workspace_id))
+        return digest
 
-    async def _record(self, order: Order, tree: Tree) -> None:
+    async def _record(self, order: Order, tree: Tree, digest: str) -> None:
         """The plugin is delivered: that the note about it could not be made does not change that."""
         resolved = order.resolved
         try:
@@ -140,7 +143,7 @@ class Installer:
                 order.workspace_id,
                 name=resolved.name,
                 source=resolved.source,
-                digest=tree.digest,
+                digest=digest,
                 size_bytes=tree.size_bytes,
             )
         except DatabaseUnavailable:
@@ -170,7 +173,7 @@ async def honest(
     """Take back what failed inside, and say why it did: the container or the engine may have gone away."""
     try:
         yield
-    except (EngineError, ContainerMissing, CopyFailed) as exc:
+    except (EngineError, ContainerMissing, ApiError) as exc:
         if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows whether it answers
             with suppress(EngineError, ContainerMissing, CopyFailed):  # left to the next request
                 await plugins.clean()
@@ -182,7 +185,7 @@ async def honest(
                     code=exc.code if isinstance(exc, ApiError) else work.otherwise.code,
                 )
         await targets.container(work.workspace_id, guarded)
-        if isinstance(exc, CopyFailed):
+        if isinstance(exc, ApiError):
             raise
         raise work.otherwise from exc
 

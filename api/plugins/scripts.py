@@ -43,19 +43,17 @@ if ! {_ENTER}; then
     mkdir -p /configs/plugins && chown 1000:1000 /configs/plugins && {_ENTER} || exit 30
 fi
 {_FINISH}
-for other in *; do
-    [ "$other" != "$1" ] || continue
-    [ "$(printf %s "$other" | tr A-Z a-z)" != "$2" ] || exit 33
-done
-mkdir -p ".staging/$3/old" ".staging/$3/new/$1" || exit 30
+mkdir -p .staging || exit 30
 """
-"""PREPARE name lower-case-name staging: room for an upload, and no traces of an earlier one."""
+"""PREPARE: room for uploads, and no traces of earlier ones."""
 
 SWAP = f"""
 {_ENTER} || exit 30
-own=.staging/$2
+own=.staging/$3
+for other in $2; do
+    case "$other" in "$1" | "$2") ;; *) exit 33 ;; esac
+done
 [ -d "$own/old" ] || exit 35
-chown 1000:1000 "$own/new/$1" && chmod 755 "$own/new/$1" || exit 30
 if [ -e "$1" ] || [ -L "$1" ]; then mv "$1" "$own/old/." || exit 30; fi
 if ! mv "$own/new/$1" .; then
     [ ! -e "$own/old/$1" ] || mv "$own/old/$1" .
@@ -65,7 +63,10 @@ rm -rf "$own"
 rmdir .staging
 [ ! -f "$1/plugin.yaml" ] || head -c 65536 "$1/plugin.yaml"
 """
-"""SWAP name staging: the uploaded tree becomes the live one; its manifest is read back.
+"""SWAP name name-in-any-case staging: the uploaded tree becomes the live one; its manifest is read back.
+
+No two plugins are live whose names differ only by case: `for` puts what there is in the place of the
+pattern, and the pattern itself where there is nothing.
 
 Ends with CHANGED_MEANWHILE where somebody took the staging directory away: an upload that goes on makes the
 path anew, with the rest of the tree in it, and half a plugin must not go live.
@@ -144,3 +145,8 @@ rmdir .staging
 def shell(script: str, *arguments: str) -> list[str]:
     """The argument vector that runs `script`."""
     return ["sh", "-c", script, "healthsweep", *arguments]
+
+
+def in_any_case(name: str) -> str:
+    """A pattern of sh(1) for a plugin's name, and for every name that differs from it only by case."""
+    return "".join(f"[{letter.upper()}{letter.lower()}]" if letter.isalpha() else letter for letter in name)

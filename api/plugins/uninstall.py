@@ -1,13 +1,9 @@
 """Taking a plugin out of a container: its text in CLAUDE.md, its skills, and last its tree."""
 
 import asyncio
-import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import structlog
@@ -40,14 +36,11 @@ class Removal:
 class Uninstaller:
     """Uninstalls from running containers."""
 
-    def __init__(
-        self, *, targets: Targets, tools: Tools, turns: Turns, store: PluginStore, directory: Path
-    ) -> None:
+    def __init__(self, *, targets: Targets, tools: Tools, turns: Turns, store: PluginStore) -> None:
         self._targets = targets
         self._tools = tools
         self._turns = turns
         self._store = store
-        self._directory = directory
 
     async def uninstall(self, removal: Removal, guarded: Guarded) -> None:
         """Remove the plugin. A repeated call finishes what an earlier one could not.
@@ -65,7 +58,7 @@ class Uninstaller:
                 )
                 async with honest(work, plugins, self._targets, guarded):
                     await self._remove(plugins, removal.plugin)
-            except (CopyFailed, OSError) as exc:  # OSError: no room on this host for what is uploaded
+            except CopyFailed as exc:
                 raise RemoveFailed from exc
             if removal.restart:
                 turn.restart_with(restarting(plugins, workspace_id))
@@ -109,10 +102,7 @@ class Uninstaller:
                 for content in [installed.get(paths[file])]
             },
         ).encode(errors="surrogateescape")
-        with TemporaryDirectory(dir=self._directory, prefix=f"{name}.") as directory:
-            archive = Path(directory) / "claude.tar"
-            await asyncio.to_thread(_pack, archive, {"before": before, "after": after})
-            return await plugins.replace_claude_md(archive)
+        return await plugins.replace_claude_md(before, after)
 
     async def _forget(self, removal: Removal) -> None:
         try:
@@ -134,11 +124,3 @@ def _own_skills(installed: Mapping[str, InstalledPlugin], name: str) -> list[str
     }
     others = set().union(*(theirs for plugin, theirs in skills.items() if plugin != name))
     return sorted(skills[name] - others)
-
-
-def _pack(archive: Path, files: Mapping[str, bytes]) -> None:
-    with tarfile.open(archive, "w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.uid, member.gid = len(content), 0o600, 1000, 1000
-            tar.addfile(member, BytesIO(content))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.archives import Tree, pack_gzip, spool_tar
+from api.archives import Tree, digest_of, pack_gzip, pieces_of_tar
 from api.digests import tree_digest
 from api.errors import ContentRefused
 from api.manifests import Manifest
@@ -42,7 +42,7 @@ def test_a_tree(root: Path) -> None:
     assert tree.manifest == Manifest(version="1", skills=("one", "../two"))
     assert tree.manifest.valid_skills() == ("one",)
     assert tree.plugin_yaml_sha256 == hashlib.sha256(STATE["plugin.yaml"][1] or b"").hexdigest()
-    assert tree.digest == specified_digest(STATE)
+    assert digest_of(tree) == specified_digest(STATE)
 
 
 def specified_digest(state: State) -> str:
@@ -60,7 +60,7 @@ def specified_digest(state: State) -> str:
 def test_a_digest_that_was_worked_out_elsewhere(root: Path) -> None:
     """printf 'hi' | sha256sum; printf '<sum>  0755  3:a b\\n' | openssl dgst -sha256 -binary | base64"""
     write(root, {"a b": (0o755, b"hi")})
-    assert check(root).digest == "h1:70HSwbXv8/W7sac6hiQe3aUZ5J1++A8rZkpl0m25UdQ="
+    assert digest_of(check(root)) == "h1:70HSwbXv8/W7sac6hiQe3aUZ5J1++A8rZkpl0m25UdQ="
 
 
 def test_an_empty_plugin(root: Path) -> None:
@@ -71,17 +71,17 @@ def test_an_empty_plugin(root: Path) -> None:
         Manifest(),
         None,
     )
-    assert tree.digest == "h1:" + base64.b64encode(hashlib.sha256(b"").digest()).decode()
+    assert digest_of(tree) == "h1:" + base64.b64encode(hashlib.sha256(b"").digest()).decode()
 
 
 def test_what_the_digest_does_not_cover(root: Path) -> None:
     write(root, {"file": (0o644, b"1")})
-    digest = check(root).digest
+    digest = digest_of(check(root))
     write(root, {"file": (0o666, b"1"), "empty": (0o755, None)})
     os.utime(root / "file", (1, 1))
-    assert check(root).digest == digest
+    assert digest_of(check(root)) == digest
     (root / "file").chmod(0o755)
-    assert check(root).digest != digest
+    assert digest_of(check(root)) != digest
 
 
 FILES = st.dictionaries(
@@ -92,7 +92,7 @@ FILES = st.dictionaries(
 )
 
 
-def digest_of(files: Mapping[str, tuple[int, bytes]]) -> str:
+def tree_digest_of(files: Mapping[str, tuple[int, bytes]]) -> str:
     return tree_digest(
         (path, mode, hashlib.sha256(content).hexdigest()) for path, (mode, content) in files.items()
     )
@@ -110,13 +110,16 @@ LINE = hashlib.sha256(b"1").hexdigest() + "  0644  1:b"
 def test_only_equal_trees_have_equal_digests(
     one: Mapping[str, tuple[int, bytes]], other: Mapping[str, tuple[int, bytes]]
 ) -> None:
-    assert (digest_of(one) == digest_of(other)) == (one == other)
-    assert digest_of(dict(reversed(list(one.items())))) == digest_of(one)
+    assert (tree_digest_of(one) == tree_digest_of(other)) == (one == other)
+    assert tree_digest_of(dict(reversed(list(one.items())))) == tree_digest_of(one)
+
+
+BELOW = ".staging/1/new/p"
 
 
 def spooled(tree: Tree, directory: Path) -> Path:
     archive = directory / "plugin.tar"
-    spool_tar(tree, archive)
+    archive.write_bytes(b"".join(pieces_of_tar(tree, BELOW)))
     return archive
 
 
@@ -126,12 +129,16 @@ def packed(tree: Tree) -> bytes:
     return file.getvalue()
 
 
-def in_tar(file: tarfile.TarFile) -> State:
+def in_tar(file: tarfile.TarFile, *, below: str | None = None) -> State:
     state: dict[str, tuple[int, bytes | None]] = {}
     for member in file:
         assert member.isfile() or member.isdir()
+        if below == member.name:
+            assert (member.mode, member.isdir()) == (0o755, True)
+            continue
         content = file.extractfile(member)
-        state[member.name] = (member.mode, content.read() if content else None)
+        name = member.name if below is None else member.name.removeprefix(f"{below}/")
+        state[name] = (member.mode, content.read() if content else None)
     return state
 
 
@@ -139,11 +146,14 @@ def test_the_tars_hold_the_tree(root: Path, tmp_path: Path) -> None:
     write(root, STATE)
     tree = check(root)
     with tarfile.open(spooled(tree, tmp_path)) as tar:
-        assert in_tar(tar) == STATE
+        assert in_tar(tar, below=BELOW) == STATE
         assert {(member.uid, member.gid, member.uname, member.mtime) for member in tar} == {
             (1000, 1000, "", 0)
         }
-        assert [member.name for member in tar] == [entry.path for entry in tree.entries]
+        assert [member.name for member in tar] == [
+            BELOW,
+            *(f"{BELOW}/{entry.path}" for entry in tree.entries),
+        ]
     with tarfile.open(fileobj=io.BytesIO(packed(tree)), mode="r:gz") as tar:
         assert in_tar(tar) == STATE
         assert {(member.uid, member.gid, member.uname, member.mtime) for member in tar} == {(0, 0, "", 0)}
@@ -155,8 +165,9 @@ def test_other_programs_unpack_it(root: Path, tmp_path: Path, program: list[str]
     out = tmp_path / "out"
     out.mkdir()
     subprocess.run([*program, "-xpf", spooled(check(root), tmp_path), "-C", out], check=True)
-    assert check(out).digest == specified_digest(STATE)
-    assert {str(path.relative_to(out)): path.stat().st_mode & 0o7777 for path in out.rglob("*")} == {
+    root = out / BELOW
+    assert digest_of(check(root)) == specified_digest(STATE)
+    assert {str(path.relative_to(root)): path.stat().st_mode & 0o7777 for path in root.rglob("*")} == {
         path: mode for path, (mode, _) in STATE.items()
     }
 
@@ -173,9 +184,9 @@ def test_the_same_tree_is_the_same_bytes(root: Path, tmp_path: Path) -> None:
     assert one[1][:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # gzip's header: no name, no time
 
 
-def test_an_empty_tree_is_an_empty_tar(root: Path, tmp_path: Path) -> None:
+def test_an_empty_tree_is_an_empty_directory(root: Path, tmp_path: Path) -> None:
     with tarfile.open(spooled(check(root), tmp_path)) as tar:
-        assert tar.getmembers() == []
+        assert in_tar(tar, below=BELOW) == {}
 
 
 def test_a_file_that_changed_since_is_not_packed(root: Path, tmp_path: Path) -> None:
@@ -229,9 +240,9 @@ def test_round_trips(tree: Nested) -> None:
             if "plugin.yaml" in tree:  # Hypothesis knows the words of the product
                 return
             raise
-        assert checked.digest == specified_digest(state)
+        assert digest_of(checked) == specified_digest(state)
         with tarfile.open(spooled(checked, Path(directory))) as tar:
-            assert in_tar(tar) == state
+            assert in_tar(tar, below=BELOW) == state
         with tarfile.open(fileobj=io.BytesIO(packed(checked)), mode="r:gz") as tar:
             assert in_tar(tar) == state
 
@@ -239,7 +250,7 @@ def test_round_trips(tree: Nested) -> None:
 GROWTH = """
 import asyncio, os, sys, time
 from pathlib import Path
-from api.archives import check_tree, pack_gzip, spool_tar
+from api.archives import check_tree, digest_of, pack_gzip, pieces_of_tar
 from api.errors import ContentRefused
 from api.sources import Limits, Sources
 from shared.settings import Settings
@@ -256,7 +267,9 @@ def install(name):
     into.mkdir()
     asyncio.run(sources.fetch(sources.resolve(name), into, limits))
     tree = check_tree(into, max_bytes=limits.max_bytes, max_files=limits.max_files)
-    spool_tar(tree, base / "plugin.tar")
+    digest_of(tree)
+    for _ in pieces_of_tar(tree, "plugin"):
+        pass
     with open(base / "plugin.tar.gz", "wb") as file:
         pack_gzip(tree, file)
 

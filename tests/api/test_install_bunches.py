@@ -8,10 +8,10 @@ import pytest
 from tests.api.ground import Ground, Workspace
 from tests.support.api import Answer
 from tests.support.engine import DockerEngine
-from tests.support.exchange import Exchange
+from tests.support.exchange import Exchange, Request
 from tests.support.processes import ServiceProcess
 from tests.support.proxy import RecordingProxy
-from tests.support.wire import Slow
+from tests.support.wire import Reply, Slow
 
 MANY = 16
 DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done")
@@ -95,10 +95,17 @@ async def uploading(
     ground: Ground, wire: RecordingProxy, workspace: Workspace, *, seconds: float = 1.0
 ) -> asyncio.Task[Answer]:
     """An install with a restart, at the moment of its upload, which takes so long."""
-    wire.answer("/containers/*/archive", Slow(seconds), times=1)
+    begun = asyncio.Event()
+
+    async def upload(request: Request) -> Reply | None:
+        if request.method != "PUT" or begun.is_set():
+            return None
+        begun.set()
+        return Slow(seconds)
+
+    wire.answer("/containers/*/archive", upload)
     install = asyncio.create_task(ground.install(workspace, "p0", restart=True))
-    while not any("archive" in seen.path for seen in wire.requests):
-        await asyncio.sleep(0.01)
+    await begun.wait()
     return install
 
 

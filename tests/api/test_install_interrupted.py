@@ -19,15 +19,23 @@ from tests.support.wire import Answer, Reply
 OLD: dict[str, Content] = {"plugin.yaml": b"version: old", "a": b"old", "d/old": (b"", 0o755)}
 NEW: dict[str, Content] = {"plugin.yaml": b"version: new", "a": b"new", "d/new": (b"", 0o755)}
 FOR_ALL = ("/containers/*/exec", "/containers/*/archive", "/exec/*/start")
-STEPS = {"prepare": (FOR_ALL[0], 1), "upload": (FOR_ALL[1], 1), "swap": (FOR_ALL[0], 2)}
+STEPS = {
+    "look": (FOR_ALL[1], 1),
+    "prepare": (FOR_ALL[0], 1),
+    "upload": (FOR_ALL[1], 4),
+    "swap": (FOR_ALL[0], 1),
+}
 
 
-async def with_the_old_one(ground: Ground) -> Workspace:
+async def with_the_old_one(ground: Ground, *, before: str = "swap") -> Workspace:
+    """A workspace whose next install comes to this step: it prepares where something was left behind."""
     workspace = await ground.workspace()
     ground.plugin("p", OLD)
     assert (await ground.install(workspace, "p")).status == 200
     await ground.api.event("plugin.installed", workspace_id=workspace.id)
     ground.plugin("p", NEW)
+    if before == "prepare":
+        await workspace.run("mkdir", "/configs/plugins/.staging")
     return workspace
 
 
@@ -53,6 +61,18 @@ async def versions(ground: Ground, workspace: Workspace) -> str:
     return "old"
 
 
+@pytest.mark.parametrize(("before", "programs"), [("upload", 1), ("prepare", 2)])
+async def test_a_program_prepares_only_where_something_was_left(
+    ground: Ground, wire: RecordingProxy, before: str, programs: int
+) -> None:
+    workspace = await with_the_old_one(ground, before=before)
+    asked = len(wire.requests)
+    assert (await ground.install(workspace, "p")).status == 200
+    assert [seen.path.endswith("/start") for seen in wire.requests[asked:]].count(True) == programs
+    assert await versions(ground, workspace) == "new"
+    await ground.check_nothing_is_left()
+
+
 GOES_AWAY = {"paused": "pause", "exited": "kill", "missing": "remove"}
 
 
@@ -61,7 +81,7 @@ GOES_AWAY = {"paused": "pause", "exited": "kill", "missing": "remove"}
 async def test_a_container_that_goes_away_is_said_with_its_state(
     ground: Ground, wire: RecordingProxy, step: str, state: str
 ) -> None:
-    workspace = await with_the_old_one(ground)
+    workspace = await with_the_old_one(ground, before=step)
 
     async def go_away() -> Reply | None:
         await getattr(workspace.container, GOES_AWAY[state])()
@@ -97,7 +117,7 @@ async def test_a_container_that_is_killed_under_a_script(
         await workspace.container.kill()
 
     async def hook(_: Request) -> Reply | None:
-        if next(counter) == 2:
+        if next(counter) == 1:
             killing.append(asyncio.create_task(kill_it()))
         return None
 
@@ -117,7 +137,7 @@ async def test_a_container_that_is_killed_under_a_script(
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_an_engine_that_goes_away_is_unknown(ground: Ground, wire: RecordingProxy, step: str) -> None:
-    workspace = await with_the_old_one(ground)
+    workspace = await with_the_old_one(ground, before=step)
 
     async def fall_sick() -> Reply | None:
         wire.answer("*", Answer(502, "Bad Gateway"))
@@ -150,7 +170,7 @@ async def test_what_fails_leaves_nothing_staged(ground: Ground, wire: RecordingP
 async def test_a_client_that_hangs_up_changes_nothing(
     ground: Ground, wire: RecordingProxy, step: str
 ) -> None:
-    workspace = await with_the_old_one(ground)
+    workspace = await with_the_old_one(ground, before=step)
     here = ground.api.position
     arrived = asyncio.Event()
 

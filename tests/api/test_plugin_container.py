@@ -1,7 +1,6 @@
 """What a container answers is not trusted: programs in it can be anybody's."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -24,7 +23,12 @@ class Saying:
         self.executed.append(list(arguments))
         return Executed(0, self._output)
 
-    async def upload(self, container_id: str, directory: str, archive: Path, *, seconds: float) -> None:
+    async def has_path(self, container_id: str, path: str) -> bool:
+        raise AssertionError("nothing is looked for")
+
+    async def upload(
+        self, container_id: str, directory: str, tar: Iterable[bytes], *, seconds: float
+    ) -> None:
         raise AssertionError("nothing is uploaded")
 
     async def restart(self, container_id: str, *, seconds: float) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,10 @@ trap 'ended=$?; step; echo "$steps" >"$COUNT"; exit $ended' EXIT
 COUNTING += "".join(f'{program}() {{ step; command {program} "$@"; }}\n' for program in PROGRAMS)
 
 
+def swapping(name: str, staging: str) -> tuple[str, ...]:
+    return (scripts.SWAP, name, scripts.in_any_case(name), staging)
+
+
 class Box:
     """A container's /configs as a directory here, and the shell that is in the container."""
 
@@ -59,8 +64,12 @@ class Box:
 
     def prepared(self, name: str, staging: str, files: dict[str, bytes]) -> None:
         """A plugin that was uploaded and is not live yet."""
-        assert self.run(scripts.PREPARE, name, name.lower(), staging) == 0
+        assert self.run(scripts.PREPARE) == 0
+        (self.plugins / ".staging" / staging / "old").mkdir(parents=True)
         self.fill(f".staging/{staging}/new/{name}", files)
+
+    def swap(self, name: str, staging: str, **when: Any) -> int:
+        return self.run(*swapping(name, staging), **when)
 
     def run(self, script: str, *arguments: str, at: int = 0, then: str = "kill -9 $$") -> int:
         """The exit code of a script; at the step `at` of it, if there is one, `then` happens."""
@@ -125,14 +134,14 @@ def test_killed_anywhere_a_swap_leaves_one_whole_tree(
         if before:
             box.fill("p", before)
         box.prepared("p", "p.1", NEW)
-        box.run(scripts.SWAP, "p", "p.1", at=at)
+        box.swap("p", "p.1", at=at)
 
     seen = []
     for box in each_step(new_box, act):
         assert box.found("p") in (before, NEW, None)
         is_whole = box.run(scripts.LIST) == 0
         assert not is_whole or box.found("p") in (before, NEW)
-        assert box.run(RECOVERIES[recovery], "p", "p", "p.2") == 0
+        assert box.run(RECOVERIES[recovery]) == 0
         assert box.found("p") in ([before, NEW] if before else [None, NEW])
         seen.append(box.found("p"))
         assert box.found("q") == Q
@@ -178,22 +187,29 @@ def next_requests(box: Box, name: str) -> str:
     third.mkdir()
     for path, content in THIRD.items():
         (third / path).write_bytes(content)
-    upload = f"cp -r {third}/. /configs/plugins/.staging/p.2/new/p"
+    upload = (
+        "cd /configs/plugins; mkdir -p .staging/{0}.2/old .staging/{0}.2/new; "
+        "cp -r {1} .staging/{0}.2/new/{0}"
+    )
+    p, s = upload.format("p", third), upload.format("s", third)
     requests: dict[str, list[tuple[str, ...]]] = {
         "list": [(scripts.LIST,), (scripts.CLEAN,)],
-        "install": [(scripts.PREPARE, "p", "p", "p.2"), (upload,), (scripts.SWAP, "p", "p.2")],
-        "install another": [(scripts.PREPARE, "s", "s", "s.2"), (scripts.SWAP, "s", "s.2")],
+        "install": [(scripts.PREPARE,), (p,), swapping("p", "p.2")],
+        "install at once": [(p,), swapping("p", "p.2")],
+        "install another": [(scripts.PREPARE,), (s,), swapping("s", "s.2")],
         "uninstall another": [(scripts.CLEAN,), (scripts.REMOVE, "q")],
     }
     return box.others(*requests[name])
 
 
-@pytest.mark.parametrize("request_", ["list", "install", "install another", "uninstall another"])
+@pytest.mark.parametrize(
+    "request_", ["list", "install", "install at once", "install another", "uninstall another"]
+)
 def test_a_swap_that_outlived_its_api_mixes_nothing(new_box: Callable[[], Box], request_: str) -> None:
     def act(box: Box, at: int) -> None:
         box.fill("p", OLD)
         box.prepared("p", "p.1", NEW)
-        box.run(scripts.SWAP, "p", "p.1", at=at, then=next_requests(box, request_))
+        box.swap("p", "p.1", at=at, then=next_requests(box, request_))
 
     for box in each_step(new_box, act):
         box.run(scripts.CLEAN)
@@ -211,7 +227,7 @@ def test_a_swap_that_wakes_up_within_another_request_mixes_nothing(
         if before:
             box.fill("p", before)
         box.prepared("p", "p.1", NEW)
-        box.run(script, "p", "p", "p.2", at=at, then=box.others((scripts.SWAP, "p", "p.1")))
+        box.run(script, at=at, then=box.others(swapping("p", "p.1")))
 
     for box in each_step(new_box, act):
         box.run(scripts.CLEAN)
@@ -250,9 +266,12 @@ def test_names_that_differ_only_by_case_and_odd_neighbours(new_box: Callable[[],
     box = new_box()
     for odd in ("-n", "a b", "*", "Ä", "Tool"):
         box.fill(odd, Q)
-    assert box.run(scripts.PREPARE, "tool", "tool", "x") == scripts.NAME_DIFFERS_IN_CASE
-    assert box.run(scripts.PREPARE, "Tool", "tool", "x") == 0
-    assert box.run(scripts.PREPARE, "n", "n", "x") == 0
+    for name, code in (("tool", scripts.NAME_DIFFERS_IN_CASE), ("Tool", 0), ("n", 0), ("1.2-a_b", 0)):
+        box.prepared(name, "x", NEW)
+        assert box.swap(name, "x") == code
+        assert (box.found(name) == NEW) == (code == 0)
+    assert box.found("Tool") == NEW
+    assert box.found("Ä") == Q
 
 
 def test_whatever_stands_in_the_place_of_the_staging_it_is_no_hindrance(new_box: Callable[[], Box]) -> None:
@@ -271,7 +290,7 @@ def test_whatever_stands_in_the_place_of_the_staging_it_is_no_hindrance(new_box:
     for make in ways:
         make()
         box.prepared("p", "p.1", NEW)
-        assert box.run(scripts.SWAP, "p", "p.1") == 0
+        assert box.swap("p", "p.1") == 0
         assert box.found("p") == NEW
         assert not staging.exists()
     assert (outside / "a").exists()
@@ -282,7 +301,7 @@ def test_half_a_tree_does_not_go_live(new_box: Callable[[], Box]) -> None:
     box = new_box()
     box.prepared("p", "p.1", NEW)
     (box.plugins / ".staging" / "p.1" / "old").rmdir()
-    assert box.run(scripts.SWAP, "p", "p.1") == scripts.CHANGED_MEANWHILE
+    assert box.swap("p", "p.1") == scripts.CHANGED_MEANWHILE
     assert not (box.plugins / "p").exists()
 
 

@@ -121,14 +121,21 @@ async def test_without_a_shell_it_has_its_own_code(ground: Ground) -> None:
     answer = await ground.install(workspace, "p")
     assert (answer.status, answer.json["code"]) == (500, "container_lacks_shell")
     assert answer.json["error"] == "failed to copy plugin to container"
+    status, _ = await ground.engine.request(
+        "GET", f"/containers/{workspace.container.id}/archive?path=/configs"
+    )
+    assert status == 404, "uploaded, and nobody can remove it"
     answer = await ground.call("GET", f"/workspaces/{workspace.id}/plugins")
     assert (answer.status, answer.json, answer.headers["X-Container-State"]) == (200, [], "unknown")
     line = await ground.api.event("plugin.list_failed", workspace_id=workspace.id)
     assert line["detail"] == "container_lacks_shell"
 
 
-async def test_a_read_only_container_has_its_own_code(ground: Ground) -> None:
-    workspace = await ground.workspace(host={"ReadonlyRootfs": True})
+@pytest.mark.parametrize("configs", ["not there", "there"])
+async def test_a_read_only_container_has_its_own_code(ground: Ground, tmp_path: Path, configs: str) -> None:
+    (tmp_path / "plugins").mkdir()
+    readable = {"ReadonlyRootfs": True} if configs == "not there" else {"Binds": [f"{tmp_path}:/configs:ro"]}
+    workspace = await ground.workspace(host=readable)
     ground.plugin("p", {"a": b"1"})
     answer = await ground.install(workspace, "p")
     assert (answer.status, answer.json["code"]) == (500, "container_not_writable")

@@ -64,12 +64,13 @@ async def _pass_on(upstream: Connection, client: Connection, head: bytes, exchan
     line, headers = parse_head(head)
     status = int(line.split(" ")[1])
     held, payload = head, bytearray()
-    if status not in (204, 304):
+    bodiless = status in (204, 304) or exchange.method == "HEAD"
+    if not bodiless:
         async for piece, data in upstream.body(headers, answer=True):
             await client.send(held)
             held = piece
             payload += data[: _KEPT - len(payload)]
     exchange.answer(status, bytes(payload))
     await client.send(held)
-    framed = status in (204, 304) or "content-length" in headers or "transfer-encoding" in headers
+    framed = bodiless or "content-length" in headers or "transfer-encoding" in headers
     return framed and headers.get("connection", "").lower() != "close"

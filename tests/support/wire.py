@@ -214,7 +214,7 @@ class WireServer(ABC):
                 head, body = reply.encoded()
                 await client.skip_body(request)
                 exchange.answer(reply.status, body)
-                await client.send(head + body)
+                await client.send(head if request.method == "HEAD" else head + body)
                 return True
             case bytes():
                 await client.send(reply)
