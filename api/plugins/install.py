@@ -173,7 +173,7 @@ async def honest(
     """Take back what failed inside, and say why it did: the container or the engine may have gone away."""
     try:
         yield
-    except (EngineError, ContainerMissing, ApiError) as exc:
+    except (EngineError, ContainerMissing, CopyFailed) as exc:
         if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows whether it answers
             with suppress(EngineError, ContainerMissing, CopyFailed):  # left to the next request
                 await plugins.clean()
@@ -185,7 +185,7 @@ async def honest(
                     code=exc.code if isinstance(exc, ApiError) else work.otherwise.code,
                 )
         await targets.container(work.workspace_id, guarded)
-        if isinstance(exc, ApiError):
+        if isinstance(exc, CopyFailed):
             raise
         raise work.otherwise from exc
 

@@ -51,7 +51,10 @@ SWAP = f"""
 {_ENTER} || exit 30
 own=.staging/$3
 for other in $2; do
-    case "$other" in "$1" | "$2") ;; *) exit 33 ;; esac
+    case "$other" in "$1" | "$2") continue ;; esac
+    rm -rf "$own"
+    rmdir .staging
+    exit 33
 done
 [ -d "$own/old" ] || exit 35
 if [ -e "$1" ] || [ -L "$1" ]; then mv "$1" "$own/old/." || exit 30; fi

@@ -111,6 +111,7 @@ async def test_names_that_differ_only_by_case_are_refused(ground: Ground) -> Non
     assert (await ground.install(workspace, "Tool")).status == 200
     answer = await ground.install(workspace, "tool")
     assert (answer.status, answer.json["error"]) == (400, "invalid plugin name")
+    await ground.check_nothing_is_left()
     assert [plugin["name"] for plugin in await ground.installed(workspace)] == ["Tool"]
 
 
