@@ -18,14 +18,13 @@ from tests.sweeper.service import add_with_container, quick_sweeper
 
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
-    ("hanging", "engine_timeout", "patience"),
-    [("/containers/json", "1.5", 2.5), ("/containers/ws-*/json", "4", 2.5)],
+    ("hanging", "engine_timeout"),
+    [("/containers/json", "1.5"), ("/containers/ws-*/json", "4")],
     ids=["a question of its own", "many questions"],
 )
 async def test_a_docker_that_hangs_is_no_reason_to_be_ended(
     hanging: str,
     engine_timeout: str,
-    patience: float,
     database_url: str,
     fake_daemon: FakeDaemon,
     short_directory: Path,
@@ -33,11 +32,11 @@ async def test_a_docker_that_hangs_is_no_reason_to_be_ended(
     await add_with_container(database_url, fake_daemon, State("exited"))
     fake_daemon.answer(hanging, Hang())
     with Manager(short_directory / "notify") as manager:
-        environment = {"ENGINE_TIMEOUT": engine_timeout, **manager.watching(patience)}
+        environment = {"ENGINE_TIMEOUT": engine_timeout, **manager.watching(2.5)}
         async with quick_sweeper(database_url, fake_daemon.host, **environment) as sweeper:
             assert await manager.told() == "READY=1"
             await sweeper.sweeps(2)
-            assert manager.longest_silence() < patience
+            assert manager.longest_silence() < 2.5
             said = await manager.status("swept 1 workspaces in ")
     assert said.endswith(" ms: 0 running, 0 not running, 1 unknown")
 
