@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from deploy.command import plugin_verbs, token_verbs, verbs
+from deploy.command.why.verb import why
 from deploy.home import read_environment
 from shared import __version__, logs
 from shared.database import ROW_REFUSED
@@ -40,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     verb = these.add_parser("status", parents=[common], help="the workspaces and why they are what they are")
     verb.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
     verb.set_defaults(run=verbs.show)
+
+    verb = these.add_parser("why", parents=[common], help="why a workspace is what it is, and what it needs")
+    verb.add_argument("workspace", type=_text, help="its id or name, or how one of them begins")
+    verb.set_defaults(run=why)
 
     workspace = these.add_parser("workspace", help="add, list, pause, resume or remove workspaces")
     these = workspace.add_subparsers(required=True, metavar="VERB")

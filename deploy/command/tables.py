@@ -36,14 +36,25 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False) + "\n")
 
 
-def print_pairs(pairs: Mapping[str, object]) -> None:
+def print_pairs(pairs: Mapping[str, object] | Iterable[tuple[str, object]]) -> None:
     """Two columns: a name and its value."""
+    named = pairs.items() if isinstance(pairs, Mapping) else pairs
+    shown = [(name, printable("" if value is None else str(value))) for name, value in named]
+    if not sys.stdout.isatty():
+        width = max(len(name) for name, _ in shown)
+        sys.stdout.writelines(f"{name:<{width}}  {value}".rstrip() + "\n" for name, value in shown)
+        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
-    for name, value in pairs.items():
-        table.add_row(name, Text("" if value is None else str(value)))
+    for name, value in shown:
+        table.add_row(name, Text(value))
     console().print(table)
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: names and errors come from anywhere."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def print_settings(settings: Iterable[tuple[str, object, str]]) -> None:
@@ -64,7 +75,7 @@ def workspaces(rows: Iterable[Row]) -> Table:
     now = datetime.now(UTC)
     for row in rows:
         table.add_row(
-            Text(row["name"] or ""),
+            Text(printable(row["name"] or "")),
             Text(row["status"], style=_COLOURS.get(row["status"], "")),
             Text(row["status_reason"] or ""),
             _ago(now, row["status_changed_at"]),

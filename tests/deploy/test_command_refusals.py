@@ -19,6 +19,7 @@ VERBS: list[Verb] = [
     ("migrate",),
     ("sweep", "--once"),
     ("status",),
+    ("why", "x"),
     ("workspace", "add", "x"),
     ("workspace", "list"),
     ("workspace", "pause", NOBODY),

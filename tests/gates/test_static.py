@@ -9,7 +9,7 @@ from tests.gates.planted import ASKS_ITSELF, NAMESAKES, OTHER_CLOTHES, SWALLOWS,
 from tests.gates.tree import copy_tree, plant
 from tests.support.processes import CHECKOUT
 
-CONSUMERS = ("sweeper", "api")
+CONSUMERS = ("sweeper", "api", "deploy")
 """The packages that decide by a container's state; each must call the shared function."""
 PART, IN_PART = ("shared", "sweeper"), ("sweeper",)
 """A part of the tree, which is read more quickly, and the consumers in it."""

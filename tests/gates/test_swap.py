@@ -12,6 +12,7 @@ import pytest
 from tests.gates.fleet import add, history, status, sweeping
 from tests.gates.serving import serving
 from tests.support.daemon import FakeDaemon, State
+from tests.support.processes import run_command
 from tests.support.wire import Answer
 
 Outcome = Literal["running", "not running", "unknown"]
@@ -78,11 +79,30 @@ async def the_api(daemon: FakeDaemon, database_url: str) -> Outcome:
             return "unknown"
 
 
+async def the_command(daemon: FakeDaemon, database_url: str) -> Outcome:
+    """An operator asks why a workspace is what it is: nothing is written, each outcome has its own remark."""
+    workspace = await add(database_url, status="online")
+    daemon.containers = {f"ws-{workspace}": State("restarting")}
+    environment = {"DATABASE_URL": database_url, "DOCKER_HOST": daemon.host, "HEALTHSWEEP_HOME": "/nowhere"}
+    told = (await run_command("why", str(workspace), "--json", environment=environment)).json
+    assert (daemon.inspects, daemon.lists) == ([f"ws-{workspace}"], 0)
+    assert (await status(database_url, workspace), await history(database_url, workspace)) == ("online", [])
+    match told["now"]["outcome"], [remark["code"] for remark in told["remarks"]]:
+        case "running", []:
+            return "running"
+        case "not_running", ["shows_life_but_not_running"]:
+            return "not running"
+        case seen:
+            assert seen == ("unknown", ["container_could_not_be_asked"])
+            return "unknown"
+
+
 CONSUMERS: dict[str, Callable[[FakeDaemon, str], Awaitable[Outcome]]] = {
     "sweeper": the_sweeper,
     "api": the_api,
+    "command": the_command,
 }
-"""Every process that decides by a container's state."""
+"""Every process that decides, or says, what a container's state is."""
 
 
 @pytest.mark.usefixtures("processes")
