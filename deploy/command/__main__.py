@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from deploy.command import plugin_verbs, token_verbs, verbs
+from deploy.command.triage.run import main as triage
 from deploy.command.why.verb import why
 from deploy.home import read_environment
 from shared import __version__, logs
@@ -45,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     verb = these.add_parser("why", parents=[common], help="why a workspace is what it is, and what it needs")
     verb.add_argument("workspace", type=_text, help="its id or name, or how one of them begins")
     verb.set_defaults(run=why)
+    # It has options of its own, and is not even asked for settings: see main.
+    these.add_parser("triage", add_help=False, help="what happened, to whom and whose fault, from the log")
 
     workspace = these.add_parser("workspace", help="add, list, pause, resume or remove workspaces")
     these = workspace.add_subparsers(required=True, metavar="VERB")
@@ -114,6 +117,8 @@ def main() -> int:
 
     78 is for what starting again does not help against: bad settings, a schema of a newer version.
     """
+    if sys.argv[1:2] == ["triage"]:
+        return triage(sys.argv[2:])
     options = parser().parse_args()
     try:
         settings = Settings.load(environment(os.environ))
