@@ -133,7 +133,7 @@ def _of(
     return Incident(
         kind=kind,
         fault=fault,
-        entry=entry,
+        entries=(entry,),
         began=span.first,
         ended=span.last,
         summary=summary,

@@ -75,7 +75,7 @@ def _away(facts: Facts, window: Window, unanswered: _Unanswered) -> Incident:
     return Incident(
         kind=Kind.ENGINE_AWAY,
         fault=Fault.DOCKER,
-        entry=Entry.ENGINE_AWAY,
+        entries=(Entry.ENGINE_AWAY, *([Entry.ENGINE_COULD_NOT_ANSWER] if unanswered.requests else [])),
         began=window.began,
         ended=window.ended,
         summary=f"engine away{f' ({reason})' if reason else ''}: {unanswered.answers}, {marks}",
@@ -108,7 +108,9 @@ def _unanswered(facts: Facts, group: _Unanswered) -> Incident:
     return Incident(
         kind=Kind.CONTAINER_UNANSWERED if alone else Kind.ENGINE_UNANSWERED,
         fault=Fault.DOCKER,
-        entry=Entry.STATE_UNKNOWN if alone else Entry.ENGINE_COULD_NOT_ANSWER,
+        entries=(Entry.STATE_UNKNOWN, Entry.ENGINE_COULD_NOT_ANSWER)
+        if alone
+        else (Entry.ENGINE_COULD_NOT_ANSWER,),
         began=group.began,
         ended=group.ended,
         summary=f"Docker could not tell about {about} ({group.reason}): {group.answers}, nothing was marked."
@@ -124,7 +126,7 @@ def _aborted(span: Span, reason: str) -> Incident:
     return Incident(
         kind=Kind.SWEEP_ABORTED,
         fault=Fault.DOCKER,
-        entry=Entry.ENGINE_COULD_NOT_ANSWER,
+        entries=(Entry.ENGINE_COULD_NOT_ANSWER,),
         began=span.first,
         ended=span.last,
         summary=f"{many(span.count, 'sweep')} gave up asking Docker ({reason}), and asked again later",

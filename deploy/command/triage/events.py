@@ -110,6 +110,12 @@ def _exit(keys: Keys) -> list[str]:
     return [f"exit {int(number(keys, 'exit_code'))}"] if keys.get("exit_code") is not None else []
 
 
+def _lookup_failed(facts: Facts, at: float, keys: Keys) -> None:
+    facts.troubles["lookup_failed", ""].add(at)
+    if (workspace := facts.workspace(keys.get("workspace_id"))) is not None:
+        workspace.states.add(at, "let through")
+
+
 def _not_running(facts: Facts, at: float, keys: Keys) -> None:
     if (workspace := facts.workspace(keys.get("workspace_id"))) is not None:
         workspace.states.add(at, f"seen {word(keys, 'state')}", *_exit(keys))
@@ -201,7 +207,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "request.completed": _answered,
     "request.limited": _limited,
     "auth.rejected": _rejected,
-    "runtime.lookup_failed": _trouble("lookup_failed"),
+    "runtime.lookup_failed": _lookup_failed,
     "plugin.install_failed": _trouble("install_failed", "code"),
     "registry.unreadable": _trouble("registry"),
 }

@@ -111,5 +111,5 @@ def _as_text(change: Change) -> str:
     incident = change.incident
     summary = f"{incident.fault.whose}: {harmless(incident.summary)}"
     if change.what == "open":
-        return f"{clock(change.at)}  open    {summary}; {where(incident.entry)}"
+        return f"{clock(change.at)}  open    {summary}; {' '.join(map(where, incident.entries))}"
     return f"{clock(change.at)}  closed  {summary}; after {lasting(incident.lasted or 0)}"

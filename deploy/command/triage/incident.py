@@ -64,6 +64,7 @@ class Kind(StrEnum):
     SWEEP_OVERRAN = "sweep_overran"
     SWEEPER_SILENT = "sweeper_silent"
     CRASH_LOOP = "crash_loop"
+    FLAPPING = "flapping"
     CONTAINER_DOWN = "container_down"
     AGENT_SILENT = "agent_silent"
     DEGRADED = "degraded"
@@ -76,14 +77,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Moments are seconds; `ended` is None while it goes on. `requests` were answered wrongly because of it.
+    """Moments are seconds; `ended` is None while it goes on. `requests` could not be served because of it.
 
-    `quiet_s`: one that has no end of its own counts as over after so long without another sign of it.
+    `entries` of the handbook say what to do. `quiet_s`: one that has no end of its own counts as over after
+    so long without another sign of it.
     """
 
     kind: Kind
     fault: Fault
-    entry: Entry
+    entries: tuple[Entry, ...]
     began: float
     ended: float | None
     summary: str

@@ -35,8 +35,10 @@ class Text(NamedTuple):
     text: str
 
 
-def parse(raw: bytes) -> Line | Text | Skipped:
-    """What a line of input says. `journalctl`'s usual form, text before our JSON, is understood too."""
+def parse(raw: bytes, *, in_journal: bool = False) -> Line | Text | Skipped:
+    """What a line of input, or the message `in_journal`, says. `journalctl`'s usual form is understood too:
+    text before our JSON.
+    """
     if raw[:1] == b"<" and (prefix := _PRIORITY.match(raw)):
         raw = raw[prefix.end() :]
     if raw[:1] != b"{":
@@ -47,7 +49,7 @@ def parse(raw: bytes) -> Line | Text | Skipped:
     keys = _object(raw)
     if isinstance(keys, str):
         return keys
-    return _of_journal(keys) if "MESSAGE" in keys else _ours(keys)
+    return _of_journal(keys) if "MESSAGE" in keys and not in_journal else _ours(keys)
 
 
 def _object(raw: bytes) -> dict[str, Any] | Skipped:
@@ -71,7 +73,7 @@ def _of_journal(entry: Mapping[str, Any]) -> Line | Text | Skipped:
             return "too_big"
         case _:
             return "foreign"
-    said = parse(message) if b'"MESSAGE"' not in message[:16] else "foreign"
+    said = parse(message, in_journal=True)
     return Text(_realtime(entry), said.text) if isinstance(said, Text) else said
 
 

@@ -101,7 +101,7 @@ def database_incidents(facts: Facts, outages: list[Window]) -> Iterable[Incident
         yield Incident(
             kind=Kind.DATABASE_AWAY,
             fault=Fault.DATABASE,
-            entry=Entry.DATABASE_AWAY,
+            entries=(Entry.DATABASE_AWAY,),
             began=window.began,
             ended=window.ended,
             summary="PostgreSQL away"
@@ -113,7 +113,7 @@ def database_incidents(facts: Facts, outages: list[Window]) -> Iterable[Incident
         yield Incident(
             kind=Kind.DATABASE_REFUSED,
             fault=Fault.DATABASE,
-            entry=Entry.DATABASE_AWAY,
+            entries=(Entry.DATABASE_AWAY,),
             began=span.first,
             ended=span.last,
             summary=f"{many(span.count, 'request')} got 503: PostgreSQL did not take what they needed",
@@ -124,7 +124,7 @@ def database_incidents(facts: Facts, outages: list[Window]) -> Iterable[Incident
         yield Incident(
             kind=Kind.RUNTIME_NOT_LOOKED_UP,
             fault=Fault.DATABASE,
-            entry=Entry.RUNTIME_NOT_LOOKED_UP,
+            entries=(Entry.RUNTIME_NOT_LOOKED_UP,),
             began=span.first,
             ended=span.last,
             summary=f"the runtime could not be looked up for {many(span.count, 'request')}: if the workspace "
@@ -143,7 +143,7 @@ def brake_incidents(facts: Facts) -> Iterable[Incident]:
         yield Incident(
             kind=Kind.SWEEP_HELD,
             fault=Fault.CONFIGURATION,
-            entry=Entry.SWEEP_HELD,
+            entries=(Entry.SWEEP_HELD,),
             began=window.began,
             ended=window.ended,
             summary=f"the brake held ({numbers}): none of the fleet's containers was there, and nothing was "

@@ -106,10 +106,11 @@ def _incidents(report: Report) -> Iterable[str]:
 def _incident(incident: Incident) -> str:
     lasted = "still open" if incident.lasted is None else lasting(incident.lasted) if incident.lasted else ""
     parts = [day(incident.began), incident.span().removesuffix("-open"), lasted]
+    entries = "".join(f"<p><code>{_safe(where(entry))}</code></p>" for entry in incident.entries)
     style = "when open" if incident.ended is None else "when"
     return (
         f'<article><p class="{style}">{_safe(" · ".join(filter(None, parts)))}</p>'
-        f"<p>{_safe(incident.summary)}</p><p><code>{_safe(where(incident.entry))}</code></p></article>"
+        f"<p>{_safe(incident.summary)}</p>{entries}</article>"
     )
 
 

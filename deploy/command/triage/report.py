@@ -112,7 +112,7 @@ def incident_as_json(incident: Incident) -> dict[str, Any]:
         "workspaces": list(incident.workspaces),
         "requests": incident.requests,
         "counts": dict(incident.counts),
-        "handbook": where(incident.entry),
+        "handbook": [where(entry) for entry in incident.entries],
     }
 
 

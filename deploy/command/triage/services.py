@@ -30,7 +30,7 @@ def service_incidents(facts: Facts, engine: list[Window], database: list[Window]
     yield from _bugs(facts)
     for span in facts.spans("overran"):
         if not any(window.covers(span.first, span.last) for window in (*engine, *database)):
-            yield _overran(facts, span)
+            yield _overran(facts, span)  # within an outage it is no news
     absent = [Window(began, ended) for began, ended in stopped]
     yield from _silences(facts, [*absent, *database])
 
@@ -63,7 +63,7 @@ def _stopped(facts: Facts, process: str, edge: Edge) -> Iterator[Incident]:
         yield Incident(
             kind=Kind.SERVICE_STOPPED,
             fault=Fault.HEALTHSWEEP if crashed else Fault.OPERATOR,
-            entry=Entry.SWEEPER_STOPPED,
+            entries=(Entry.SWEEPER_STOPPED,),
             began=edge.at,
             ended=None,
             summary=f"the {process} {'crashed' if crashed else 'was stopped'} and has not been started again",
@@ -88,7 +88,7 @@ def _ended(facts: Facts, process: str, kind: Kind, span: Span) -> Incident:
     return Incident(
         kind=kind,
         fault=fault,
-        entry=Entry.SWEEPER_STOPPED,
+        entries=(Entry.BUG if kind == Kind.SERVICE_CRASHED else Entry.SWEEPER_STOPPED,),
         began=span.first,
         ended=span.last,
         summary=summary,
@@ -113,7 +113,7 @@ def _refusals(facts: Facts, process: str, edges: list[Edge]) -> Iterator[Inciden
             yield Incident(
                 kind=Kind.SETTINGS_INVALID if settings else Kind.SCHEMA_REFUSED,
                 fault=Fault.CONFIGURATION,
-                entry=Entry.SETTINGS if settings else Entry.SCHEMA,
+                entries=(Entry.SETTINGS if settings else Entry.SCHEMA,),
                 began=span.first,
                 ended=ended,
                 summary=f"the {process} did not start (exit status 78): "
@@ -132,7 +132,7 @@ def _outdated(facts: Facts) -> Iterator[Incident]:
         yield Incident(
             kind=Kind.SCHEMA_OUTDATED,
             fault=Fault.CONFIGURATION,
-            entry=Entry.SCHEMA,
+            entries=(Entry.SCHEMA,),
             began=span.first,
             ended=span.last if swept else None,
             summary="the database was not migrated: run `healthsweep migrate`",
@@ -146,7 +146,7 @@ def _bugs(facts: Facts) -> Iterator[Incident]:
             yield Incident(
                 kind=Kind.BUG,
                 fault=Fault.HEALTHSWEEP,
-                entry=Entry.SWEEPER_STOPPED if event == "sweep.failed" else Entry.PLUGIN_INSTALL_503,
+                entries=(Entry.BUG,),
                 began=span.first,
                 ended=span.last,
                 summary=f"{what} failed on a bug {many(span.count, 'time')} ({event}): report the line",
@@ -160,7 +160,10 @@ def _overran(facts: Facts, span: Span) -> Incident:
     """Whose slowness it was shows where the time of the sweeps went."""
     values = list(facts.sweep_ms.inside(span.first - SLACK_S, span.last + SLACK_S))
     total, listing = sum(value["all"] for value in values), sum(value["list"] for value in values)
-    if listing > total / 2:
+    refused = (*facts.spans("datastore"), *facts.spans("lookup_failed"))
+    if any(Window(s.first, s.last).touches(span.first, span.last) for s in refused):
+        fault, why = Fault.DATABASE, "PostgreSQL let others wait, too"
+    elif listing > total / 2:
         fault, why = Fault.DOCKER, "Docker was slow to list its containers"
     else:
         fault, why = (
@@ -170,7 +173,7 @@ def _overran(facts: Facts, span: Span) -> Incident:
     return Incident(
         kind=Kind.SWEEP_OVERRAN,
         fault=fault,
-        entry=Entry.SWEEPER_STOPPED,
+        entries=(Entry.SWEEPS_SLOW,),
         began=span.first,
         ended=span.last,
         summary=f"{many(span.count, 'sweep')} took longer than SWEEP_INTERVAL ({why})",
@@ -206,7 +209,7 @@ def _silences(facts: Facts, explained: list[Window]) -> Iterator[Incident]:
         yield Incident(
             kind=Kind.SWEEPER_SILENT,
             fault=Fault.HEALTHSWEEP,
-            entry=Entry.SWEEPER_STOPPED,
+            entries=(Entry.SWEEPER_STOPPED,),
             began=span.last,
             ended=next_sweep,
             summary=f"no sweep was completed for {lasting(until - span.last)}, and nothing here says why",

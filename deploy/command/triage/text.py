@@ -102,7 +102,7 @@ def _incidents(
     yield Padding(table, (0, 0, 0, 2), expand=False)
     if rest > 0:
         yield Text(f"  and {many(rest, 'incident')} more: --json has them all")
-    for entry in dict.fromkeys(incident.entry for incident in shown_):
+    for entry in dict.fromkeys(entry for incident in shown_ for entry in incident.entries):
         # A path is never folded by us: a terminal that folds it lets it be copied whole.
         arrow = "→" if unicode else "->"
         yield Text(f"  {arrow} {where(entry)}", style="dim", no_wrap=True, overflow="ignore")

@@ -31,8 +31,9 @@ def in_a_sentence(found: list[Incident]) -> str:
     if not found:
         return "Nothing is wrong in these lines."
     faults = list(dict.fromkeys(incident.fault for incident in found))
-    parts = [f"{sum(i.fault == fault for i in found)} {fault.whose}" for fault in faults]
-    noun = "incident" if len(found) == 1 else "incidents"
     open_ = sum(incident.ended is None for incident in found)
     still = f" {open_} still open." if open_ else ""
-    return f"{len(found)} {noun}: {', '.join(parts)}.{still}"
+    if len(found) == 1:
+        return f"1 incident, {found[0].fault.whose}.{' It is still open.' if open_ else ''}"
+    parts = [f"{sum(i.fault == fault for i in found)} {fault.whose}" for fault in faults]
+    return f"{len(found)} incidents: {', '.join(parts)}.{still}"

@@ -16,21 +16,21 @@ LOOPS_FROM = 3
 
 _TOGETHER_S = 60.0
 _EXITS = {
-    "0": "it ended by itself",
+    "0": "ended by itself",
     "126": "its program cannot be run",
     "127": "its program was not found",
-    "134": "it aborted itself",
+    "134": "aborted itself",
     "137": "killed: out of memory, or by hand",
-    "139": "it crashed: segmentation fault",
-    "143": "it was told to stop",
+    "139": "crashed: segmentation fault",
+    "143": "told to stop",
 }
+_NO_CRASH = frozenset({"0", "130", "143"})
 _SEEN = {
-    "missing": "its container is gone",
-    "paused": "its container is paused",
-    "created": "its container was never started",
-    "restarting": "Docker keeps restarting it",
-    "removing": "its container is being removed",
-    "dead": "Docker could not remove its container",
+    "missing": "no such container",
+    "created": "never started",
+    "restarting": "Docker starts it again and again",
+    "removing": "being removed",
+    "dead": "Docker could not remove it",
 }
 
 
@@ -62,11 +62,23 @@ class _Story:
     @property
     def why(self) -> str:
         """The reason, with the exit code where there is one."""
-        reason, code = self.most("offline ") or self.most("seen "), self.most("exit ")
-        if reason in ("exited", "dead", "restarting") and code:
-            meaning = f" ({_EXITS[code]})" if code in _EXITS else ""
-            return f"{reason}, exit {code}{meaning}"
+        reason = self.most("offline ") or self.most("seen ")
+        if reason in ("exited", "dead", "restarting") and self.most("exit "):
+            return f"{reason}, {self.ended}"
         return f"{reason} ({_SEEN[reason]})" if reason in _SEEN else reason
+
+    @property
+    def ended(self) -> str:
+        """How its container ended, most of the time."""
+        code = self.most("exit ")
+        meaning = f" ({_EXITS[code]})" if code in _EXITS else ""
+        return f"exit {code}{meaning}" if code else self.most("offline ")
+
+    @property
+    def crashes(self) -> bool:
+        """Whether its program failed, as opposed to being stopped, paused or removed."""
+        restarts = self.span.tallies["offline restarting"] > 0
+        return restarts or self.most("exit ") not in {"", *_NO_CRASH}
 
 
 def workspace_incidents(facts: Facts, outages: list[Window]) -> Iterator[Incident]:
@@ -79,7 +91,7 @@ def workspace_incidents(facts: Facts, outages: list[Window]) -> Iterator[Inciden
                 yield _silent(story)
             elif story.offline >= LOOPS_FROM or tallies["offline restarting"]:
                 yield _loop(story)
-            elif story.offline or tallies["503"]:
+            elif story.offline or tallies["503"] > tallies["let through"]:
                 down.append(story)
             if tallies["degraded"]:
                 yield _degraded(story)
@@ -98,16 +110,17 @@ def _stories(workspace_id: str, spans: Spans) -> Iterator[_Story]:
 
 
 def _loop(story: _Story) -> Incident:
+    """The program's own doing where it failed; somebody stops and starts it where it ended well."""
     times = f" {many(story.offline, 'time')}" if story.offline > 1 else ""
-    code = story.most("exit ")
-    exits = f", exit {code}{f' ({_EXITS[code]})' if code in _EXITS else ''}" if code else ""
+    crashes = story.crashes
     now = "online again" if story.back else "still not stable"
+    said = f"{'crash-looped' if crashes else 'was stopped and started again'}{times}, {story.ended}"
     return _incident(
         story,
-        Kind.CRASH_LOOP,
-        Fault.WORKSPACE,
+        Kind.CRASH_LOOP if crashes else Kind.FLAPPING,
+        Fault.WORKSPACE if crashes else Fault.OPERATOR,
         Entry.CRASH_LOOP,
-        f"workspace {story.workspace_id} crash-looped{times}{exits}; {now}{_would(story)}{_refused(story)}",
+        f"workspace {story.workspace_id} {said}; {now}{_would(story)}{_refused(story)}",
     )
 
 
@@ -149,14 +162,14 @@ def _incident(
     return Incident(
         kind=kind,
         fault=fault,
-        entry=entry,
+        entries=(entry,),
         began=story.since(since),
         ended=story.well if kind == Kind.DEGRADED else story.back,
         summary=summary,
         workspaces=(story.workspace_id,),
         requests=span.tallies["503"],
         counts=tallies,
-        quiet_s=WORKSPACE_GAP_S if kind == Kind.CRASH_LOOP else 0,
+        quiet_s=WORKSPACE_GAP_S if kind in (Kind.CRASH_LOOP, Kind.FLAPPING) else 0,
     )
 
 
@@ -195,15 +208,17 @@ def _down(group: list[_Story], outages: list[Window]) -> Incident:
     return Incident(
         kind=Kind.CONTAINER_DOWN,
         fault=Fault.DOCKER if with_engine else Fault.WORKSPACE,
-        entry=Entry.CONTAINER_DIED if offline else Entry.CONTAINER_STOPPED,
+        entries=(
+            *([Entry.CONTAINER_DIED] if offline else []),
+            *([Entry.CONTAINER_STOPPED] if requests else []),
+        ),
         began=began,
         ended=ended,
         summary=f"{whom(workspaces)} "
-        + ("went offline" if offline else "did not run")
+        + (_went(group[0]) if offline else "did not run")
         + f": {group[0].why}"
         + (", when Docker came back without its containers" if with_engine else "")
         + (f"; {_return(group, back, began)}" if offline else "")
-        + _would(group[0])
         + (f"; {many(requests, 'request')} got 503" if requests else ""),
         workspaces=workspaces,
         requests=requests,
@@ -222,6 +237,10 @@ def _return(group: list[_Story], back: list[float], began: float) -> str:
 def _refused(story: _Story) -> str:
     requests = story.span.tallies["503"]
     return f"; {many(requests, 'request')} got 503" if requests else ""
+
+
+def _went(story: _Story) -> str:
+    return f"would be offline{_would(story)}" if story.span.tallies["would"] else "went offline"
 
 
 def _would(story: _Story) -> str:
