@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     verb = these.add_parser("why", parents=[common], help="why a workspace is what it is, and what it needs")
     verb.add_argument("workspace", type=_text, help="its id or name, or how one of them begins")
     verb.set_defaults(run=why)
+
     # It has options of its own, and is not even asked for settings: see main.
     these.add_parser("triage", add_help=False, help="what happened, to whom and whose fault, from the log")
 

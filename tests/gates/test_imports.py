@@ -73,9 +73,13 @@ VIOLATIONS = (
     Plant("inside-deploy", "deploy/extra.py", ""),
     Plant("inside-deploy-command", "deploy/command/tables.py", "import deploy.command.store"),
     Plant("inside-deploy-command", "deploy/command/extra.py", ""),
-    Plant("inside-deploy-command-triage", "deploy/command/triage/lines.py", "import deploy.command.triage.run"),
+    Plant("inside-deploy-command-why", "deploy/command/why/words.py", "import deploy.command.why.verb"),
+    Plant("inside-deploy-command-why", "deploy/command/why/extra.py", ""),
+    Plant(
+        "inside-deploy-command-triage", "deploy/command/triage/lines.py", "import deploy.command.triage.run"
+    ),
     Plant("inside-deploy-command-triage", "deploy/command/triage/extra.py", ""),
-    Plant("triage-alone", "deploy/command/triage/sources.py", "import structlog"),
+    Plant("triage-alone", "deploy/command/triage/sources.py", "import aiohttp"),
 )
 
 

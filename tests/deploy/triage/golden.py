@@ -8,15 +8,13 @@ from tests.situations.play import SITUATIONS
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def reports() -> dict[str, str]:
-    """Every file, and what is to be in it."""
-    of = {name: report_of(of_situation(name)) for name in SITUATIONS}
-    return {
-        **{f"{name}.txt": text_of(report) for name, report in of.items()},
-        **{f"{name}.json": json_of(report) for name, report in of.items()},
-    }
+def reports(name: str) -> dict[str, str]:
+    """The files of this situation, and what is to be in them."""
+    report = report_of(of_situation(name))
+    return {f"{name}.txt": text_of(report), f"{name}.json": json_of(report)}
 
 
 if __name__ == "__main__":
-    for name, text in reports().items():
-        (GOLDEN / name).write_text(text)
+    for situation in SITUATIONS:
+        for file, text in reports(situation).items():
+            (GOLDEN / file).write_text(text)

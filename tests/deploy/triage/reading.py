@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -43,8 +43,8 @@ def incidents_of(lines: Iterable[str | bytes]) -> list[Incident]:
 def text_of(report: Report, *, width: int = 80, terminal: bool = False) -> str:
     """What is printed on a console that is so wide; the checkout's path is left out."""
     output = io.StringIO()
-    output_is = {"force_terminal": True, "color_system": "truecolor"} if terminal else {"color_system": None}
-    print_report(report, Console(file=output, width=width, **output_is))  # type: ignore[arg-type] # either set
+    colours: Literal["truecolor"] | None = "truecolor" if terminal else None
+    print_report(report, Console(file=output, width=width, force_terminal=terminal, color_system=colours))
     return portable(output.getvalue())
 
 

@@ -1,5 +1,7 @@
 """Verdicts on what no kept log shows: services that end, lines that are lost, causes that overlap."""
 
+from typing import Any
+
 import pytest
 
 from deploy.command.triage.incident import Fault, Incident, Kind
@@ -9,9 +11,9 @@ from tests.deploy.triage.reading import BEGAN, ONE, OTHER, incidents_of, report_
 START = BEGAN.timestamp()
 
 
-def sweeps(began: int, ended: int, **keys: object) -> list[str]:
+def sweeps(began: int, ended: int, **keys: Any) -> list[str]:
     """One every 15 s."""
-    known = {"duration_ms": 9.0, "list_ms": 4.0, "checked": 3, **keys}
+    known: dict[str, Any] = {"duration_ms": 9.0, "list_ms": 4.0, "checked": 3, **keys}
     return [said("sweep.completed", at, **known) for at in range(began, ended, 15)]
 
 
@@ -24,14 +26,14 @@ def answered(at: float, status: int, code: str, workspace: str = ONE) -> str:
 
 
 def transient(at: float, workspace: str = ONE, reason: str = "timeout") -> list[str]:
-    keys = {"reason": reason, "answer": "503", "workspace_id": workspace}
+    keys: dict[str, Any] = {"reason": reason, "answer": "503", "workspace_id": workspace}
     return [
         said("container.check_transient", at, process="api", level="warning", **keys),
         answered(at, 503, "container_engine_unavailable", workspace),
     ]
 
 
-def offline(at: float, workspace: str = ONE, reason: str = "exited", **keys: object) -> str:
+def offline(at: float, workspace: str = ONE, reason: str = "exited", **keys: Any) -> str:
     return said("workspace.marked_offline", at, workspace_id=workspace, reason=reason, **keys)
 
 
