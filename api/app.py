@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from api.access import Gatekeeper
+from api.contradictions import Contradictions
 from api.downloads import ArchiveCache
 from api.handlers.agents import AgentHandlers
 from api.handlers.allowlists import AllowlistHandlers
@@ -48,8 +49,8 @@ CONNECTIONS = 10
 
 
 @asynccontextmanager
-async def application(settings: Settings) -> AsyncIterator[tuple[web.Application, Presence]]:
-    """The application and what renews its presence; what they need is open while the context is."""
+async def application(settings: Settings) -> AsyncIterator[tuple[web.Application, Presence, Contradictions]]:
+    """The application, and what is to be kept up beside it; what they need is open while the context is."""
     staging, cached = settings.healthsweep_home / "staging", settings.healthsweep_home / "cache"
     prepare_directories(settings, emptied=(staging, cached))
     sources = Sources.load(settings, scratch=staging)
@@ -65,7 +66,13 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         gatekeeper = Gatekeeper(access, admin_token=settings.admin_token)
         presence = PresenceStore(database)
         plugins = PluginStore(database, external_runtimes=settings.external_runtimes)
-        targets = Targets(engine=engine, store=access, external_runtimes=settings.external_runtimes)
+        contradictions = Contradictions(engine=engine, store=access)
+        targets = Targets(
+            engine=engine,
+            store=access,
+            contradictions=contradictions,
+            external_runtimes=settings.external_runtimes,
+        )
         fetcher = Fetcher(sources=sources, limits=Limits.of(settings), directory=staging)
         cache = ArchiveCache(
             fetcher=fetcher,
@@ -113,7 +120,7 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         )
         app.on_response_prepare.append(common_headers(settings.cors_origins))
         routes.add_to(app)
-        yield app, Presence(store=presence, gatekeeper=gatekeeper)
+        yield app, Presence(store=presence, gatekeeper=gatekeeper), contradictions
 
 
 def route_table(
@@ -177,7 +184,7 @@ async def serve(settings: Settings) -> None:
     is there. Raises SettingsError, SchemaError.
     """
     admit_many_connections()
-    async with application(settings) as (app, presence):
+    async with application(settings) as (app, presence, contradictions):
         # A handler is not cancelled when its client hangs up: an install ends or rolls back.
         # Nobody sends compressed bodies, and so nobody can send a bomb.
         runner = Runner(
@@ -192,6 +199,6 @@ async def serve(settings: Settings) -> None:
             await listen(runner, settings)
             await presence.begin()
             systemd.notify("READY=1")
-            await presence.keep()
+            await asyncio.gather(presence.keep(), contradictions.keep())
         finally:
             await asyncio.shield(runner.cleanup())

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from api.contradictions import Contradictions
 from api.errors import ContainerNotRunning, EngineUnavailable, ExternalRuntime, PlatformUnavailable
 from api.store.access import AccessStore
 from shared.errors import DatabaseUnavailable, EngineError
@@ -63,9 +64,17 @@ class Guarded:
 class Targets:
     """Finds the container of a workspace through the one shared function."""
 
-    def __init__(self, *, engine: StateEngine, store: AccessStore, external_runtimes: frozenset[str]) -> None:
+    def __init__(
+        self,
+        *,
+        engine: StateEngine,
+        store: AccessStore,
+        contradictions: Contradictions,
+        external_runtimes: frozenset[str],
+    ) -> None:
         self._engine = engine
         self._store = store
+        self._contradictions = contradictions
         self._external_runtimes = external_runtimes
 
     async def runtime(self, workspace_id: UUID) -> str | None:
@@ -95,6 +104,7 @@ class Targets:
         except EngineError as exc:
             raise EngineUnavailable(**guarded.hint) from exc
         if isinstance(answer, NotRunning):
+            self._contradictions.refused(workspace_id)
             raise ContainerNotRunning(state=answer.reason, **guarded.hint)
         return answer
 

@@ -31,6 +31,7 @@ class Daemon:
         self._store = SweepStore(database, unswept_runtimes=settings.unswept_runtimes)
         self._sweeper = Sweeper(engine=engine, store=self._store, settings=settings)
         self._outage = DatabaseOutage()
+        metrics.SWEEP_INTERVAL.set(settings.sweep_interval)
         self._missed_writes = False  # since the last whole sweep, so that nobody may be called silent
         self._prune_at = time.monotonic() + _PRUNE_FIRST_S
 
@@ -114,7 +115,7 @@ async def serve(settings: Settings) -> None:
     """
     if settings.metrics_port:
         try:
-            start_http_server(settings.metrics_port, addr=settings.bind_address)
+            start_http_server(settings.metrics_port, addr=settings.bind_address, registry=metrics.SWEEPER)
         except OSError as exc:
             raise cannot_listen(exc, "METRICS_PORT") from exc
     async with (

@@ -140,6 +140,8 @@ class Sweeper:
             await self._mark_silent([w for w in fleet.workspaces if w.runtime in external])
         if local := [w for w in fleet.workspaces if w.runtime not in external]:
             await self._find_candidates(local, force=force)
+        else:
+            metrics.ENGINE_UP.set(math.nan)
         current.report.duration_ms += _ms_since(started)
         self._settled_at = -math.inf  # also whoever could not be decided before
         await self.settle()

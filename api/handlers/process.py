@@ -8,6 +8,7 @@ from aiohttp import web
 from api.errors import PlatformUnavailable
 from api.middleware import json_response
 from api.store.presence import PresenceStore
+from shared import metrics
 from shared.engine import Engine
 from shared.errors import DatabaseUnavailable, EngineError, SchemaError
 
@@ -39,7 +40,7 @@ class ProcessHandlers:
     async def metrics(self, _request: web.Request) -> web.Response:
         """Prometheus text."""
         return web.Response(
-            body=prometheus_client.generate_latest(),
+            body=prometheus_client.generate_latest(metrics.API),
             headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
         )
 

@@ -37,7 +37,7 @@ async def test_methods_and_paths_are_those_of_the_live_router(short_directory: P
     settings = Settings.load(
         {"DATABASE_URL": "postgresql://nobody", "HEALTHSWEEP_HOME": str(short_directory)}
     )
-    async with application(settings) as (app, _):
+    async with application(settings) as (app, *_):
         live = set(_routes(app))
     heads = {route for route in live if route[0] == "HEAD"}
     assert live - heads == DESCRIBED

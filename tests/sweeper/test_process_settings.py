@@ -1,6 +1,7 @@
 """`python -m sweeper`: what it tells Prometheus, and what it refuses to start with."""
 
 import asyncio
+import math
 import socket
 import time
 
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared import __version__
 from tests.support.daemon import FakeDaemon, State
+from tests.support.postgres import connected
 from tests.sweeper.service import add_with_container, quick_sweeper
 
 pytestmark = pytest.mark.usefixtures("processes")
@@ -38,8 +40,26 @@ async def test_what_the_metrics_tell(database_url: str, fake_daemon: FakeDaemon)
     assert told["healthsweep_inspects_total"] == 1
     assert told["healthsweep_unknown_streaks"] == 1
     assert told["healthsweep_held"] == told["healthsweep_sweeps_failed_total"] == 0
+    assert told["healthsweep_sweep_interval_seconds"] == 1
+    assert "healthsweep_contradiction_seconds" not in told  # the api's
     assert told["healthsweep_engine_up"] == told["healthsweep_database_up"] == 1
     assert (away["healthsweep_engine_up"], away["healthsweep_database_up"]) == (0, 1)
+
+
+async def test_without_workspaces_nothing_is_said_of_docker(
+    database_url: str, fake_daemon: FakeDaemon
+) -> None:
+    port = _free_port()
+    async with quick_sweeper(database_url, fake_daemon.host, METRICS_PORT=str(port)) as sweeper:
+        await sweeper.sweeps(1)
+        assert math.isnan((await _metrics(port))["healthsweep_engine_up"])
+        workspace = await add_with_container(database_url, fake_daemon, State())
+        await sweeper.event("sweep.completed", running=1)
+        assert (await _metrics(port))["healthsweep_engine_up"] == 1
+        async with connected(database_url) as connection:
+            await connection.execute("UPDATE workspaces SET status = 'removed' WHERE id = $1", workspace)
+        await sweeper.event("sweep.completed", checked=0, after=sweeper.position)
+        assert math.isnan((await _metrics(port))["healthsweep_engine_up"])
 
 
 async def test_what_cannot_be_used_is_one_line_and_78(database_url: str, fake_daemon: FakeDaemon) -> None:
