@@ -14,7 +14,7 @@ Only the 404 that says `no such container` is an answer: ContainerMissing.
 import asyncio
 import json
 import tarfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -130,8 +130,15 @@ class Engine:
 
     async def ping(self) -> None:
         """Return if an engine answers. Raises EngineError."""
+        await self.version()
+
+    async def version(self) -> Mapping[str, object]:
+        """What the engine says of itself, such as its `Version` and `ApiVersion`. Raises EngineError."""
         async with self._call():
-            await self._docker.version()
+            said: object = await self._docker.version()
+        if not isinstance(said, dict):
+            raise EngineError("malformed", "a version that is no object")
+        return said
 
     async def list_container_states(self) -> object:
         """Docker's list of all containers, as it came. Raises EngineError. For `shared.running` alone."""

@@ -4,17 +4,18 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from deploy.command import plugin_verbs, token_verbs, verbs
+from deploy.command.doctor.verb import doctor
+from deploy.command.reach import environment
 from deploy.command.triage.run import main as triage
 from deploy.command.why.verb import why
-from deploy.home import read_environment
 from shared import __version__, logs
 from shared.database import ROW_REFUSED
 from shared.errors import DatabaseUnavailable, HealthsweepError, SchemaNewer, SettingsError
 from shared.process import EX_CONFIG
-from shared.settings import Settings, is_set
+from shared.settings import Settings
 from shared.transitions import STATUSES
 
 
@@ -39,16 +40,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--force", action="store_true", help="mark even if this looks like the wrong engine")
     verb.set_defaults(run=verbs.sweep_once)
 
-    verb = these.add_parser("status", parents=[common], help="the workspaces and why they are what they are")
-    verb.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
-    verb.set_defaults(run=verbs.show)
-
-    verb = these.add_parser("why", parents=[common], help="why a workspace is what it is, and what it needs")
-    verb.add_argument("workspace", type=_text, help="its id or name, or how one of them begins")
-    verb.set_defaults(run=why)
-
-    # It has options of its own, and is not even asked for settings: see main.
-    these.add_parser("triage", add_help=False, help="what happened, to whom and whose fault, from the log")
+    _add_questions(commands.add_parser, common)
 
     workspace = these.add_parser("workspace", help="add, list, pause, resume or remove workspaces")
     these = workspace.add_subparsers(required=True, metavar="VERB")
@@ -97,6 +89,23 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
+def _add_questions(add: Callable[..., argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """The verbs that only look."""
+    verb = add("status", parents=[common], help="the workspaces and why they are what they are")
+    verb.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
+    verb.set_defaults(run=verbs.show)
+
+    verb = add("why", parents=[common], help="why a workspace is what it is, and what it needs")
+    verb.add_argument("workspace", type=_text, help="its id or name, or how one of them begins")
+    verb.set_defaults(run=why)
+
+    verb = add("doctor", parents=[common], help="look at everything here, and say what mends it")
+    verb.set_defaults(run=doctor)
+
+    # It has options of its own, and is not even asked for settings: see main.
+    add("triage", add_help=False, help="what happened, to whom and whose fault, from the log")
+
+
 def _text(argument: str) -> str:
     """Refuses bytes that are no text: they reach a program as lone surrogates, which nothing can store."""
     try:
@@ -104,13 +113,6 @@ def _text(argument: str) -> str:
     except UnicodeEncodeError as exc:
         raise argparse.ArgumentTypeError("is no UTF-8") from exc
     return argument
-
-
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """`own`, and what the running product on this HEALTHSWEEP_HOME says where `own` is silent."""
-    home = Settings.load({"HEALTHSWEEP_HOME": own.get("HEALTHSWEEP_HOME", "")}).healthsweep_home
-    known = {name: value for name, value in read_environment(home).items() if not is_set(own, name)}
-    return {**own, **known}
 
 
 def main() -> int:
@@ -122,10 +124,7 @@ def main() -> int:
         return triage(sys.argv[2:])
     options = parser().parse_args()
     try:
-        settings = Settings.load(environment(os.environ))
-        logs.configure("command", level=settings.log_level, form=settings.log_format, stream=sys.stderr)
-        asyncio.run(options.run(options, settings))
-        sys.stdout.flush()
+        return _run(options)
     except ROW_REFUSED as exc:
         print(f"healthsweep: the database does not take this: {exc.args[0]}", file=sys.stderr)  # noqa: T201
         return 1
@@ -139,6 +138,15 @@ def main() -> int:
         return 130
     finally:
         logs.let_go(sys.stdout)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.run == doctor:  # it has to say what is wrong with settings that no other verb can use
+        return doctor(options)
+    settings = Settings.load(environment(os.environ))
+    logs.configure("command", level=settings.log_level, form=settings.log_format, stream=sys.stderr)
+    asyncio.run(options.run(options, settings))
+    sys.stdout.flush()
     return 0
 
 

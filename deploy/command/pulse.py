@@ -48,10 +48,10 @@ async def feel(settings: Settings) -> Pulse:
         return Pulse("away", f"nobody listens at {url}")
     except (aiohttp.ClientError, ValueError):
         return Pulse("unknown", f"whoever answers at {url} is no sweeper")
-    return _read(text, url, settings.sweep_interval)
+    return _read(text, url)
 
 
-def _read(text: str, url: str, interval_s: float) -> Pulse:
+def _read(text: str, url: str) -> Pulse:
     try:
         values = {
             family.name: family.samples[0].value
@@ -59,6 +59,7 @@ def _read(text: str, url: str, interval_s: float) -> Pulse:
             if family.samples
         }
         completed_at = values[_name(metrics.SWEEP_COMPLETED_AT)]
+        interval_s = values[_name(metrics.SWEEP_INTERVAL)]
         holds = values[_name(metrics.HELD)] > 0
     except (ValueError, KeyError):
         return Pulse("unknown", f"whoever answers at {url} is no sweeper")

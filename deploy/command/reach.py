@@ -1,10 +1,18 @@
-"""How the command's verbs reach the database."""
+"""How the command's verbs find the product that runs, and reach its database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from deploy.home import read_environment
 from shared.database import Connection, Database
-from shared.settings import Settings
+from shared.settings import Settings, is_set
+
+
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """`own`, and what the running product on this HEALTHSWEEP_HOME says where `own` is silent."""
+    home = Settings.load({"HEALTHSWEEP_HOME": own.get("HEALTHSWEEP_HOME", "")}).healthsweep_home
+    known = {name: value for name, value in read_environment(home).items() if not is_set(own, name)}
+    return {**own, **known}
 
 
 @asynccontextmanager

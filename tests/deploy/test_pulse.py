@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from dataclasses import replace
 
 import pytest
 
@@ -10,13 +9,14 @@ from deploy.command.pulse import feel
 from shared.settings import Settings
 from tests.support.api import free_port
 from tests.support.daemon import FakeDaemon
+from tests.support.postgres import PostgresServer
 from tests.sweeper.service import add_workspace, quick_sweeper
 
 pytestmark = pytest.mark.usefixtures("processes")
 
 
 async def test_a_real_sweeper(database_url: str, fake_daemon: FakeDaemon) -> None:
-    settings = Settings(metrics_port=free_port(), sweep_interval=1.0)
+    settings = Settings(metrics_port=free_port())
     away = await feel(settings)
     assert (away.state, away.last_sweep_s) == ("away", None)
     for _ in range(5):
@@ -24,7 +24,7 @@ async def test_a_real_sweeper(database_url: str, fake_daemon: FakeDaemon) -> Non
     port = {"METRICS_PORT": str(settings.metrics_port)}
     async with quick_sweeper(database_url, fake_daemon.host, **port) as sweeper:
         await sweeper.event("sweep.completed")
-        pulse = await feel(replace(settings, sweep_interval=10.0))
+        pulse = await feel(settings)
         assert (pulse.state, pulse.holds) == ("sweeping", True)  # five candidates, and no container of theirs
         assert pulse.last_sweep_s is not None
         assert pulse.last_sweep_s < 10
@@ -42,13 +42,22 @@ async def test_a_sweeper_that_waits_for_its_database(fake_daemon: FakeDaemon) ->
         assert (await feel(settings)).state == "starting"
 
 
-async def test_one_that_has_stopped_sweeping(database_url: str, fake_daemon: FakeDaemon) -> None:
-    settings = Settings(metrics_port=free_port(), sweep_interval=0.01)
-    port = {"METRICS_PORT": str(settings.metrics_port), "SWEEP_INTERVAL": "60"}
+async def test_one_that_has_stopped_sweeping(
+    database_url: str, postgres: PostgresServer, fake_daemon: FakeDaemon
+) -> None:
+    """Its database is gone, so no sweep ends any more."""
+    settings = Settings(metrics_port=free_port())
+    port = {"METRICS_PORT": str(settings.metrics_port)}
     async with quick_sweeper(database_url, fake_daemon.host, **port) as sweeper:
         await sweeper.event("sweep.completed")
-        await asyncio.sleep(0.1)
-        assert (await feel(settings)).state == "late"
+        await postgres.drop_database(database_url)
+        await sweeper.event("database.unreachable")
+        async with asyncio.timeout(20):
+            while (pulse := await feel(settings)).state == "sweeping":
+                await asyncio.sleep(0.1)
+        assert pulse.state == "late"
+        assert pulse.last_sweep_s is not None
+        assert pulse.last_sweep_s > 3
 
 
 async def test_whoever_else_is_there() -> None:

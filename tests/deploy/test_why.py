@@ -64,8 +64,8 @@ async def test_all_is_well(ask: Asking, rows: asyncpg.Connection, fake_daemon: F
     assert told.entry == Entry.AGENT_DEAD_INSIDE
     assert told.document["now"]["outcome"] == "running"
     assert told.document["observation"]["cause_id"] == "9f2c41d07b3e"
-    assert told.lines["because"] == "its container runs, undisturbed; seen by the sweep 9f2c41d07b3e"
-    assert told.lines["before"].startswith("offline for 1 min 30 s: its container has exited, exit code 137")
+    assert told.lines["because"] == "its container ran, undisturbed; seen by the sweep 9f2c41d07b3e"
+    assert told.lines["before"].startswith("offline for 1 min 30 s: its container had exited, exit code 137")
     assert told.lines["now"].startswith("running")
     assert len(told.text.splitlines()) <= 10
     assert fake_daemon.inspects == [f"ws-{workspace}"] * 2  # once for each of the two forms
@@ -81,7 +81,7 @@ async def test_the_container_stopped_just_now(
     told = await ask(workspace, sweep_interval=15.0, offline_grace=1.0)
     assert told.codes == ["shows_life_but_not_running"]
     assert told.entry == Entry.CONTAINER_STOPPED
-    assert "the next sweep marks it offline, within 17 s if a sweeper runs" in told.lines["but"]
+    assert "the next sweep marks it offline, within 17 s if a sweeper runs" in told.lines["so"]
     assert told.document["now"] == {
         "outcome": "not_running",
         "container_name": f"ws-{workspace}",
@@ -92,7 +92,7 @@ async def test_the_container_stopped_just_now(
     assert "killed, SIGKILL" in told.lines["now"]
     assert "since 2026-01-02 03:04:05 UTC" in told.lines["now"]
     told = await ask(workspace, sweep_write=False)
-    assert "SWEEP_WRITE is off" in told.lines["but"]
+    assert "SWEEP_WRITE is off" in told.lines["so"]
 
 
 @pytest.mark.parametrize("status", ["online", "offline", "paused"])
@@ -130,12 +130,12 @@ async def test_offline_for_its_container_and_down(
     workspace = await add_row(rows, "offline", runtime="langgraph", told=("online", "missing"))
     told = await ask(workspace)
     assert (told.codes, told.entry) == (["container_down"], Entry.CONTAINER_DIED)
-    assert "Docker has no container for it" in told.lines["but"]
+    assert "Docker has no container for it" in told.lines["so"]
     assert told.document["would_change"] == ["its container running, undisturbed for 2 s: online"]
     fake_daemon.containers[f"ws-{workspace}"] = State("running")
     told = await ask(workspace)
     assert told.codes == ["offline_but_running"]
-    assert "the next sweep marks it online, within 18 s" in told.lines["but"]
+    assert "the next sweep marks it online, within 18 s" in told.lines["so"]
 
 
 async def test_a_new_one_is_healed_by_either(ask: Asking, rows: asyncpg.Connection) -> None:
@@ -182,7 +182,7 @@ async def test_a_removed_one_whose_container_runs(
     fake_daemon.containers[f"ws-{workspace}"] = State("running")
     told = await ask(workspace)
     assert (told.codes, told.document["would_change"]) == (["removed"], ["nothing"])
-    assert "its container still runs" in told.lines["but"]
+    assert "its container still runs" in told.lines["so"]
 
 
 async def test_an_unswept_runtime(ask: Asking, rows: asyncpg.Connection) -> None:
@@ -250,7 +250,7 @@ async def test_a_container_that_runs_with_a_dead_agent_inside(
         fake_daemon.containers[f"ws-{each}"] = State("running")
         told = await ask(each, **IMPATIENT)
         assert (told.codes, told.entry) == (["no_heartbeat"], Entry.AGENT_DEAD_INSIDE)
-        assert words in told.lines["but"]
+        assert words in told.lines["so"]
 
 
 async def test_a_heartbeat_without_a_finite_time(ask: Asking, rows: asyncpg.Connection) -> None:
@@ -265,7 +265,7 @@ async def test_degraded(ask: Asking, rows: asyncpg.Connection) -> None:
     workspace = await add_row(rows, "degraded", last_error_rate=0.75, last_sample_error="no\x1b[31m model")
     told = await ask(workspace)
     assert told.codes == ["degraded", "external"]
-    assert told.lines["but"]
+    assert told.lines["so"]
     assert "\x1b" not in told.text
 
 
@@ -282,7 +282,7 @@ async def test_a_crash_loop(ask: Asking, rows: asyncpg.Connection, fake_daemon: 
             await marked(rows, workspace, before, to, reason)
     told = await ask(workspace)
     assert (told.codes, told.entry) == (["crash_loop"], Entry.CRASH_LOOP)
-    assert "3 times within the last hour" in told.lines["but"]
+    assert "3 times within the last hour" in told.lines["so"]
 
 
 async def test_another_program_wrote_it(

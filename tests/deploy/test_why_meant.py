@@ -69,7 +69,7 @@ async def test_in_a_pipe_it_is_ten_plain_lines(operator: Operator, fake_daemon: 
     fake_daemon.containers[f"ws-{IDS[0]}"] = State("exited", exit_code=137)
     ended = await operator.does("why", "Reviewer")
     words = [line.split("  ")[0] for line in ended.stdout.splitlines()]
-    assert words == ["workspace", "status", "now", "heartbeat", "sweeper", "but", "changes by", "handbook"]
+    assert words == ["workspace", "status", "now", "so", "heartbeat", "sweeper", "changes by", "handbook"]
     assert "METRICS_PORT is 0" in ended.stdout
     assert all(line == line.rstrip() for line in ended.stdout.splitlines())
 

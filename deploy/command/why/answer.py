@@ -67,9 +67,9 @@ def lines(case: Case) -> Iterator[tuple[str, str]]:
         yield "now", words.look(case.look)
     elif case.kind == "external":
         yield "now", "external: there is no container here to look at"
+    yield from (("so", each.says) for each in said[:_MOST_REMARKS])
     yield "heartbeat", _heartbeat(case)
     yield "sweeper", _sweeper(case)
-    yield from (("but", each.says) for each in said[:_MOST_REMARKS])
     yield "changes by", "; or ".join(prospects(case))
     yield "handbook", where(_entry(said))
 
@@ -81,7 +81,7 @@ def _status(case: Case) -> Iterator[tuple[str, str]]:
         return
     since = f"since {words.moment(observation.at)}, {words.lasting(observation.age_s)} ago"
     yield "status", f"{facts.status} {since}"
-    yield "because", f"{words.reason(observation)}; seen by {words.detected_by(observation)}"
+    yield "because", f"{words.reason(observation)}; {words.detected_by(observation)}"
     if facts.before is not None:
         lasted = words.lasting(facts.before.age_s - observation.age_s)
         yield "before", f"{observation.from_status} for {lasted}: {words.reason(facts.before)}"

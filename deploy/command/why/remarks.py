@@ -8,7 +8,9 @@ from deploy.command.why.case import Case
 from deploy.command.why.words import lasting
 from deploy.handbook import Entry
 from shared.errors import EngineError
+from shared.ids import container_name
 from shared.running import NotRunning, Running
+from shared.settings import Settings
 
 _SHOWS_LIFE = ("online", "degraded")
 _LEFT_ALONE = ("provisioning", "failed", "paused", "hibernated", "hibernating", "awaiting_agent")
@@ -99,21 +101,23 @@ def _crash_loop(case: Case) -> Remark | None:
     if not restarts and (case.kind != "container" or case.facts.offlines < _CRASHES):
         return None
     says = (
-        f"it was marked offline {case.facts.offlines} times within the last hour: its program seems to crash"
+        f"it was marked offline {case.facts.offlines} times within the last hour, its program seems to crash"
     )
     if restarts and case.facts.offlines < _CRASHES:
-        says = "its program ends as often as Docker starts it: look at `docker logs`"
+        says = "its program ends as often as Docker starts it"
+    says += f": `{_docker(case)} logs {container_name(case.facts.id)}`"
     return Remark("crash_loop", says, Entry.CRASH_LOOP)
 
 
 def _down(case: Case) -> Remark | None:
     if not _may_be_marked(case, ("offline",)) or not isinstance(case.look, NotRunning):
         return None
-    says = f"it is offline because its container does not run: `docker start {case.look.container_name}`"
+    name = case.look.container_name
+    says = f"it is offline because its container does not run: `{_docker(case)} start {name}`"
     if case.look.reason == "missing":
         says = "it is offline because Docker has no container for it: make one, or have the platform make it"
     elif case.look.reason == "paused":
-        says = f"it is offline because its container is paused: `docker unpause {case.look.container_name}`"
+        says = f"it is offline because its container is paused: `{_docker(case)} unpause {name}`"
     return Remark("container_down", says, Entry.CONTAINER_DIED)
 
 
@@ -207,6 +211,12 @@ _RULES: tuple[Callable[[Case], Remark | None], ...] = (
     _other_writer,
     _external,
 )
+
+
+def _docker(case: Case) -> str:
+    """The command for the engine that was asked."""
+    host = case.settings.docker_host
+    return "docker" if host == Settings().docker_host else f"docker -H {host}"
 
 
 def _may_be_marked(case: Case, statuses: tuple[str, ...]) -> bool:

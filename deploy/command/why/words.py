@@ -19,14 +19,14 @@ _ENDED_BY = {
 }
 
 _CONTAINER = {
-    "missing": "Docker has no such container",
+    "missing": "Docker had no such container",
     "created": "its container was made and never started",
-    "exited": "its container has exited",
-    "paused": "its container is paused",
-    "restarting": "its container restarts again and again",
-    "removing": "its container is being removed",
-    "dead": "its container is dead: Docker could not remove it",
-    "running": "its container runs, undisturbed",
+    "exited": "its container had exited",
+    "paused": "its container was paused",
+    "restarting": "its container restarted again and again",
+    "removing": "its container was being removed",
+    "dead": "its container was dead: Docker could not remove it",
+    "running": "its container ran, undisturbed",
 }
 
 _OTHERWISE = {
@@ -40,6 +40,8 @@ _OTHERWISE = {
     "wedged": "its agent reported that it is stuck",
     "recovered": "its agent reported that all is well again",
 }
+
+_BY = {"sweep": "seen by the sweep", "heartbeat": "in the request", "command": "by somebody at a terminal"}
 
 _UNKNOWN = {
     "unreachable": "nobody listens there, or the connection broke",
@@ -59,8 +61,12 @@ def reason(observation: Observation) -> str:
 
 def detected_by(observation: Observation) -> str:
     """Who wrote it, with the id under which the log has more."""
-    who = {"sweep": "the sweep", "heartbeat": "the heartbeat of request", "command": "somebody at a terminal"}
-    said = who.get(observation.detected_by, observation.detected_by)
+    who = {
+        "sweep": "seen by the sweep",
+        "heartbeat": "in the request",
+        "command": "by somebody at a terminal",
+    }
+    said = who.get(observation.detected_by, f"by {observation.detected_by}")
     return f"{said} {observation.cause_id}" if observation.cause_id else said
 
 
