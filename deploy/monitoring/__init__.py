@@ -1,0 +1,1 @@
+"""What Prometheus and Grafana need, made from the metrics' one definition."""
