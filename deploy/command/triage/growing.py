@@ -91,7 +91,7 @@ def growing(files: Sequence[str], since: float | None) -> Iterator[Iterator[byte
 
 
 def _follow_journal(since: float | None, stack: ExitStack) -> int:
-    command = journalctl(since, "--follow", *([] if since is not None else ["--lines=all"]))
+    command = journalctl(since, "--follow", "--no-tail")
     process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
     stack.callback(process.terminate)
     if process.stdout is None:

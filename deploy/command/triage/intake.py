@@ -58,8 +58,10 @@ class Intake:
     workspace: str | None = None
     request: str | None = None
     facts: Facts = field(default_factory=Facts)
+    lines: int = 0
+    """How many lines of ours there were, whether they were wanted or not."""
     earlier: int = 0
-    """How many lines were left out because of `since`."""
+    """How many of them were left out because of `since`."""
     seen: set[str] = field(default_factory=set)
     """The workspaces that `workspace` meant, some of them if they are many."""
     kept: Extremes[Line] = field(
@@ -92,6 +94,7 @@ class Intake:
             raise BadQuestion(f"the workspace {self.workspace} {problem}")
 
     def _take(self, line: Line) -> None:
+        self.lines += 1
         if self.since is not None and line.at < self.since:
             self.earlier += 1
         elif self.request is not None:

@@ -49,7 +49,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """How many incidents there were, and whose."""
-        return in_a_sentence(self.incidents)
+        return in_a_sentence(self.incidents) if self.facts.lines else "There is no line to judge by."
 
     @property
     def errors(self) -> list[tuple[str, str, Sample]]:

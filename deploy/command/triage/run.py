@@ -13,6 +13,7 @@ from rich.console import Console
 from deploy.command.triage import sources, times
 from deploy.command.triage.follow import follow
 from deploy.command.triage.growing import growing
+from deploy.command.triage.incident import many
 from deploy.command.triage.intake import Intake, workspace_prefix
 from deploy.command.triage.page import page
 from deploy.command.triage.report import Report, as_json
@@ -84,6 +85,8 @@ def _report(options: argparse.Namespace) -> None:
     intake = _intake(options)
     for raw in sources.lines(options.files, intake.since):
         intake.take(raw)
+    if not intake.lines:
+        raise sources.Unreadable(_nothing(intake, options))
     report = Report.of(intake)
     if options.html:
         Path(options.html).write_text(page(report), encoding="utf-8")
@@ -92,8 +95,17 @@ def _report(options: argparse.Namespace) -> None:
     else:
         on_terminal = sys.stdout.isatty()
         print_report(report, Console() if on_terminal else Console(width=_PIPE_WIDTH, color_system=None))
-    if not intake.facts.lines and not intake.earlier:
-        raise sources.Unreadable("there was no line of healthsweep's log to read")
+
+
+def _nothing(intake: Intake, options: argparse.Namespace) -> str:
+    if options.files or sources.is_piped():
+        return (
+            f"nothing of healthsweep's log was read, and {many(intake.facts.skipped.total(), 'other line')}"
+        )
+    return (
+        f"the journal shows you no line of {' or '.join(sources.UNITS)}: "
+        "are you root, or in the group systemd-journal?"
+    )
 
 
 def _follow(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from deploy.command.triage.callers import refused_external
 from deploy.command.triage.facts import Sample
 from deploy.command.triage.harmless import harmless, shown
 from deploy.command.triage.incident import Fault, Incident, many
-from deploy.command.triage.lines import Line, word
+from deploy.command.triage.lines import word
 from deploy.command.triage.report import Report
 from deploy.command.triage.timeline import Lane, Timeline
 from deploy.command.triage.times import clock, day, moment
@@ -24,7 +24,8 @@ _MOST_INCIDENTS = 20
 _MOST_ROWS = 10
 _MOST_LINES = 200
 _LABEL, _TOTAL, _WIDEST = 11, 10, 78
-_COMMON = frozenset({"ts", "level", "process", "event", "workspace_id", "sweep_id", "exception", "settings"})
+_COMMON = frozenset({"ts", "level", "process", "event", "sweep_id", "exception", "settings"})
+_WHOSE = frozenset({"workspace_id", "container_name", "request_id"})
 _TONES = {"bad": "red", "warn": "yellow", "good": "green", "plain": "blue"}
 _LEVEL_STYLES = {"critical": "bold red", "error": "red", "warning": "yellow"}
 _SKIPPED = {
@@ -43,11 +44,12 @@ def render(report: Report, *, width: int, unicode: bool) -> RenderableType:
     for fault, found in groupby(report.incidents, key=lambda incident: incident.fault):
         parts += ["", *_incidents(fault, list(found), dated=_dated(report), unicode=unicode)]
     line = report.timeline(min(width, _WIDEST) - _LABEL - _TOTAL)
-    if line is not None and line.lanes:
+    if line is not None and line.lanes and report.request is None:
         parts += ["", _heading("Timeline"), _timeline(line, unicode=unicode)]
-    parts += _tables(report)
-    if report.story:
-        parts += ["", _heading("Its lines"), *_story(report.story)]
+    if not report.story:
+        parts += _tables(report)
+    else:
+        parts += ["", _heading("Its lines"), *_story(report, dated=_dated(report))]
     return Group(*parts)
 
 
@@ -168,7 +170,8 @@ def _errors(errors: list[tuple[str, str, Sample]]) -> Iterable[RenderableType]:
         text = Text(f"  {sample.count:>7,}  ", style=_LEVEL_STYLES.get(sample.level, ""))
         text.append(f"{harmless(event)} ", style="bold")
         text.append(harmless(code), style="bold")
-        text.append(f" since {clock(sample.first)}, last {clock(sample.last)}", style="dim")
+        times = dict.fromkeys((clock(sample.first), clock(sample.last)))
+        text.append(f" {'-'.join(times)}", style="dim")
         yield text
         if example := _keys(sample.example, code):
             yield Text(f"{'':11}{example}", style="dim", no_wrap=True, overflow="ellipsis")
@@ -192,24 +195,27 @@ def _table(
     yield from ("", _heading(title), Padding(table, (0, 0, 0, 2), expand=False))
 
 
-def _keys(keys: Mapping[str, Any], told: str = "") -> str:
-    """What a line says beside what every line says."""
-    rest = [
-        f"{name}={shown(value)}"
-        for name, value in keys.items()
-        if name not in _COMMON and word(keys, name) not in ("", told)
-    ]
-    workspace = f"workspace_id={shown(keys['workspace_id'])}" if keys.get("workspace_id") else ""
-    return " ".join([*rest, workspace]).strip()
+def _keys(keys: Mapping[str, Any], *told: str | None) -> str:
+    """What a line says that not every line says and that was not `told` already; whose it is comes last."""
+    said = [(name, value) for name, value in keys.items() if name not in _COMMON]
+    said.sort(key=lambda pair: pair[0] in _WHOSE)
+    return " ".join(
+        f"{shown(name)}={shown(value)}" for name, value in said if word(keys, name) not in ("", *told)
+    )
 
 
-def _story(lines: tuple[Line, ...]) -> Iterable[RenderableType]:
+def _story(report: Report, *, dated: bool) -> Iterable[RenderableType]:
+    lines = report.story
     if len(lines) > _MOST_LINES:
         yield Text(f"  {len(lines) - _MOST_LINES:,} earlier ones are left out: --json has them", style="dim")
+    told = (report.request, report.workspace, f"ws-{report.workspace}")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for line in lines[-_MOST_LINES:]:
-        level = word(line.keys, "level")
-        text = Text(f"  {moment(line.at)[11:-1]}  ", style="dim")
-        text.append(f"{word(line.keys, 'process'):8}", style="default")
-        text.append(f"{harmless(line.event)} ", style=_LEVEL_STYLES.get(level, "bold"))
-        text.append(_keys(line.keys))
-        yield text
+        when = f"{day(line.at)} {moment(line.at)[11:-1]}" if dated else moment(line.at)[11:-1]
+        text = Text(f"{line.event} ", style=_LEVEL_STYLES.get(word(line.keys, "level"), "bold"))
+        text.append(_keys(line.keys, *told), style="not bold default")
+        table.add_row(Text(when, style="dim"), word(line.keys, "process"), text)
+    yield Padding(table, (0, 0, 0, 2), expand=False)
