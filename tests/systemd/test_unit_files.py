@@ -1,0 +1,87 @@
+"""What the unit files ask of systemd, with a shell script in the place of the services."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systemd.machine import Machine
+
+SOCKET, API, SWEEPER = "healthsweep-api.socket", "healthsweep-api.service", "healthsweep-sweeper.service"
+REFUSES = "exit 78"
+SERVES = "systemd-notify --ready; exec sleep 1000"
+
+
+def program(machine: Machine, does: str) -> None:
+    """What both services are from now on."""
+    path = "/opt/healthsweep/current/.venv/bin/python"
+    machine.does(f"printf '#!/bin/sh\\n%s\\n' '{does}' > {path} && chmod 755 {path}")
+
+
+@pytest.fixture(scope="module")
+def machine(bare_machine: Machine) -> Machine:
+    """A host with the units, and without credentials or settings."""
+    units = "/mnt/checkout/deploy/systemd"
+    bare_machine.does(f"""
+        set -e
+        mkdir -p /opt/healthsweep/current/.venv/bin
+        cp {units}/*.service {units}/*.socket {units}/*.target /etc/systemd/system/
+        systemd-sysusers {units}/healthsweep.sysusers.conf
+        systemd-tmpfiles --create {units}/healthsweep.tmpfiles.conf
+        for service in {API} {SWEEPER}; do  # systemd-notify is a child of the script
+            mkdir /etc/systemd/system/$service.d
+            printf '[Service]\\nNotifyAccess=all\\n' > /etc/systemd/system/$service.d/test.conf
+        done
+        systemctl daemon-reload
+        systemctl enable healthsweep.target {SOCKET} {API} {SWEEPER}
+    """)
+    return bare_machine
+
+
+@pytest.fixture(autouse=True)
+def stopped_afterwards(machine: Machine) -> Iterator[None]:
+    yield
+    machine.does("systemctl stop healthsweep.target; systemctl reset-failed")
+
+
+def connect(machine: Machine) -> socket.socket:
+    with machine.network():
+        return socket.create_connection(("127.0.0.1", 8080), timeout=10)
+
+
+def test_a_refused_setting_is_not_tried_again_for_each_request_that_waits(machine: Machine) -> None:
+    program(machine, REFUSES)
+    machine.does(f"systemctl start {SOCKET}")
+    with connect(machine):
+        machine.until(lambda: machine.shows(SOCKET, "Result") == ("trigger-limit-hit",))
+        began = machine.journal(API, "--grep='^Starting '")
+        time.sleep(2)
+        assert len(machine.journal(API, "--grep='^Starting '")) == len(began) <= 6
+        assert machine.shows(API, "ActiveState", "NRestarts") == ("failed", "0")
+    program(machine, SERVES)
+    machine.does(f"systemctl start {API}")  # which opens the address again
+    with connect(machine):
+        assert machine.shows(API, "ActiveState") == ("active",)
+
+
+def test_restarting_all_keeps_the_address_open_and_stopping_all_closes_it(machine: Machine) -> None:
+    program(machine, SERVES)
+    machine.does("systemctl start healthsweep.target")
+    machine.until(lambda: machine.shows(SWEEPER, "ActiveState") == ("active",))
+    opened = machine.shows(SOCKET, "ActiveEnterTimestampMonotonic")
+    before = machine.shows(API, "MainPID"), machine.shows(SWEEPER, "MainPID")
+    machine.does("systemctl restart healthsweep.target")
+    machine.until(lambda: machine.shows(API, "ActiveState") == ("active",))
+    assert machine.shows(SOCKET, "ActiveState", "ActiveEnterTimestampMonotonic") == ("active", *opened)
+    assert all(
+        was != now
+        for was, now in zip(
+            before, (machine.shows(API, "MainPID"), machine.shows(SWEEPER, "MainPID")), strict=True
+        )
+    )
+    machine.does("systemctl stop healthsweep.target")
+    with pytest.raises(ConnectionRefusedError):
+        connect(machine)
+    for unit in (SOCKET, API, SWEEPER):
+        assert machine.shows(unit, "ActiveState") == ("inactive",)
