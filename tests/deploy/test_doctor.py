@@ -13,8 +13,10 @@ import asyncpg
 import pytest
 
 from deploy.command.doctor.finding import Check, Finding, examine, ok
+from deploy.command.doctor.units import listening
 from deploy.command.doctor.verb import document, look
 from deploy.handbook import Entry
+from shared.settings import Settings
 from tests.support.api import ADMIN_TOKEN, free_port
 from tests.support.clock import FakeClock
 from tests.support.daemon import FakeDaemon, State
@@ -189,7 +191,9 @@ async def test_external_workspaces_while_nobody_outside_can_call(
     patient: Patient, rows: asyncpg.Connection
 ) -> None:
     await add_row(rows, runtime="external")
-    await patient.warns("agents can call", "1 external workspace, and BIND_ADDRESS 127.0.0.1", "PUBLIC_URL")
+    await patient.warns(
+        "agents can call", "1 external workspace, and the api listens at 127.0.0.1", "PUBLIC_URL"
+    )
     proxied = await patient.finding("agents can call", PUBLIC_URL="https://sweep.example.org")
     assert proxied.mark == "ok"
     assert (await patient.finding("agents can call", BIND_ADDRESS="0.0.0.0")).mark == "ok"
@@ -252,9 +256,7 @@ async def test_an_engine_that_is_not_the_fleets(
 
 
 async def test_an_engine_that_is_old(patient: Patient, fake_daemon: FakeDaemon) -> None:
-    await patient.warns(
-        "engine safe", "20.10.24 has CVE-2026-41567, CVE-2026-41568", "--only-upgrade docker.io"
-    )
+    await patient.warns("engine safe", "20.10.24 has CVE-2026-41567, ", "--only-upgrade docker.io")
     new = {"Version": "29.5.1", "ApiVersion": "1.54", "MinAPIVersion": "1.40"}
     fake_daemon.answer("/version", Answer(200, new))
     assert (await patient.finding("engine safe")).mark == "ok"
@@ -340,6 +342,20 @@ async def test_services_that_do_not_run(patient: Patient) -> None:
         await sweeper.event("sweep.completed")
         assert (await patient.finding("sweeper", **port)).mark == "ok"
         await patient.warns("sweeper", "writes nothing", "SWEEP_WRITE=on", SWEEP_WRITE="off", **port)
+
+
+@pytest.mark.parametrize(
+    ("listen", "address", "port"),
+    [
+        ("0.0.0.0:8081 (Stream)", "0.0.0.0", 8081),
+        ("[::]:80 (Stream)", "::", 80),
+        ("/run/api.sock (Stream)", "127.0.0.1", 8080),
+        ("", "127.0.0.1", 8080),
+    ],
+)
+def test_the_address_of_a_socket_unit(listen: str, address: str, port: int) -> None:
+    settings = listening(Settings(), listen)
+    assert (settings.bind_address, settings.port) == (address, port)
 
 
 # Checks themselves

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from deploy.command.doctor import store
 from deploy.command.doctor.finding import Finding, counted, failed, ok, skipped, warning
+from deploy.command.doctor.units import with_address_of_api
 from deploy.handbook import Entry
 from shared.database import Database, check_schema
 from shared.errors import DatabaseUnavailable, SchemaError, SchemaNewer, SchemaOlder
@@ -112,11 +113,12 @@ async def agents_can_call(database: Database, settings: Settings) -> Finding:
         count = await store.external(connection, settings.external_runtimes)
     if not count:
         return skipped("there is no external workspace")
+    settings = await with_address_of_api(settings)
     reachable = settings.public_url or settings.trusted_proxies
     if _is_loopback(settings.bind_address) and not reachable:
         agents = counted(count, "external workspace")
-        says = f"{agents}, and BIND_ADDRESS {settings.bind_address} is for this host alone"
-        mend = "set PUBLIC_URL to the address of a reverse proxy; in a trusted network, BIND_ADDRESS=0.0.0.0"
+        says = f"{agents}, and the api listens at {settings.bind_address}, for this host alone"
+        mend = "set PUBLIC_URL to the address of a reverse proxy, or let the api listen in a trusted network"
         return warning(says, mend, Entry.HEARTBEATS_STALE)
     return ok(f"{counted(count, 'external workspace')}, told {settings.public_url or settings.bind_address}")
 

@@ -18,14 +18,12 @@ from sweeper.store import SweepStore, Workspace
 from sweeper.sweep import BRAKE_AT
 
 _FIXED_IN = (
-    # A program of the container runs as root on the host, when an archive is uploaded that is compressed.
-    # We upload none, but others may: https://github.com/moby/moby/security/advisories/GHSA-x86f-5xw2-fm2r
-    ("CVE-2026-41567", (29, 5, 1)),
-    # A container makes files on the host while something is copied into it, as an install does:
-    # https://github.com/moby/moby/security/advisories/GHSA-vp62-88p7-qqf5
-    ("CVE-2026-41568", (29, 5, 1)),
+    # The record of each is https://www.cve.org/CVERecord?id=...
+    ("CVE-2026-41567", (29, 5, 1)),  # compressed uploads run the container's programs as root; ours are not
+    ("CVE-2026-41568", (29, 5, 1)),  # an upload can be led to make empty files on the host
+    ("CVE-2026-42306", (29, 5, 1)),  # an upload can be led to mount over files of the host
 )
-"""What concerns uploads into containers, and the first release of Docker Engine without it."""
+"""What concerns uploads into containers, as installs are, and the first Docker Engine without it."""
 _OLDEST_API = (1, 41)
 _SLOW_S = 1.0
 

@@ -1,75 +1,45 @@
 """The services of this host: whether they run, answer at their ports, and have the right time."""
 
-import asyncio
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import aiohttp
 
-from deploy.command.doctor import ports
+from deploy.command.doctor import ports, units
 from deploy.command.doctor.finding import Finding, counted, failed, ok, skipped, warning
 from deploy.command.pulse import feel
 from deploy.handbook import Entry
 from shared.settings import Settings
 from shared.workspaces import local_url
 
-_UNITS = ("healthsweep-sweeper.service", "healthsweep-api.service")
-_PROGRAM_S = 5.0
+_TARGET = "healthsweep.target"
 _ANSWER_S = 3.0
 
 
-async def units() -> Finding:
+async def services() -> Finding:
     """systemd runs both services, and has not had to start them again."""
-    if not _systemd_runs():
+    if not units.systemd_runs():
         return skipped("systemd does not run here")
-    states = [state for unit in _UNITS if (state := await _unit(unit)).loaded]
-    if not states:
+    states = [(name, await units.shown(name, "ActiveState", "NRestarts")) for name in units.SERVICES]
+    installed = [(name, state) for name, state in states if state is not None]
+    if not installed:
         return skipped("the units of healthsweep are not installed here")
-    if down := [state.name for state in states if state.active != "active"]:
+    target = await units.shown(_TARGET, "UnitFileState")
+    if down := [name for name, state in installed if state["ActiveState"] != "active"]:
         mend = f"systemctl restart {' '.join(down)}; why: journalctl -u {down[0]} -n 50"
         return failed(f"not active: {', '.join(down)}", mend, Entry.SWEEPER_STOPPED)
-    if disabled := [state.name for state in states if state.enabled not in ("enabled", "static", "alias")]:
-        says = f"not enabled, so not started with the host: {', '.join(disabled)}"
-        return warning(says, f"systemctl enable {' '.join(disabled)}")
-    if again := [state for state in states if state.restarts]:
-        counts = ", ".join(f"{state.name} {counted(state.restarts, 'time')}" for state in again)
-        mend = f"journalctl -u {again[0].name} -p warning"
+    if target is None or target["UnitFileState"] != "enabled":
+        return warning(f"{_TARGET} is not enabled: the host starts without it", f"systemctl enable {_TARGET}")
+    if again := [(name, int(state["NRestarts"])) for name, state in installed if state["NRestarts"] != "0"]:
+        counts = ", ".join(f"{name} {counted(times, 'time')}" for name, times in again)
+        mend = f"journalctl -u {again[0][0]} -p warning; then systemctl reset-failed {again[0][0]}"
         return warning(f"had to be started again: {counts}", mend, Entry.SWEEPER_STOPPED)
     return ok("both services are active and enabled")
 
 
-def _systemd_runs() -> bool:
-    return Path("/run/systemd/system").exists()  # sd_booted(3)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What systemd says of one unit."""
-
-    name: str
-    loaded: bool
-    active: str
-    enabled: str
-    restarts: int
-
-
-async def _unit(name: str) -> _Unit:
-    wanted = "--property=LoadState,ActiveState,UnitFileState,NRestarts"
-    said = await _said(["systemctl", "show", name, wanted])
-    values = dict(line.partition("=")[::2] for line in said.splitlines())
-    return _Unit(
-        name,
-        loaded=values.get("LoadState") == "loaded",
-        active=values.get("ActiveState", ""),
-        enabled=values.get("UnitFileState", ""),
-        restarts=int(values.get("NRestarts") or 0),
-    )
-
-
 async def api_port(settings: Settings) -> Finding:
     """The api answers at its port, and it is ours."""
+    settings = await units.with_address_of_api(settings)
     url = local_url(settings)
     try:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
@@ -127,26 +97,8 @@ def _who(port: int) -> str:
 
 async def time_synchronised() -> Finding:
     """The clock of this host is kept right."""
-    if not _systemd_runs() or shutil.which("timedatectl") is None:
+    if not units.systemd_runs() or shutil.which("timedatectl") is None:
         return skipped("there is no timedatectl here to ask")
-    if (await _said(["timedatectl", "show", "--property=NTPSynchronized", "--value"])).strip() == "yes":
+    if (await units.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])).strip() == "yes":
         return ok("the clock is synchronised")
     return warning("the clock of this host is not synchronised", "timedatectl set-ntp true")
-
-
-async def _said(command: Sequence[str]) -> str:
-    """What a program of the system prints. Raises TimeoutError."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(_PROGRAM_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output.decode(errors="replace")

@@ -41,7 +41,7 @@ async def look(own: Mapping[str, str]) -> list[Found]:
     """What every check finds for somebody with this environment."""
     environ, problems = _completed(own)
     settings, refused = on_settings.usable(environ)
-    problems += refused
+    problems += [problem for problem in refused if str(problem) not in map(str, problems)]
     async with Engine(settings.docker_host, timeout=settings.engine_timeout) as engine:
         if settings.database_url is None:
             return await examine(_checks(settings, environ, problems, engine, None))
@@ -86,7 +86,7 @@ def _checks(
         Check("engine safe", partial(on_engine.engine_safe, engine)),
         Check("plugin registry", partial(on_files.registry, settings)),
         Check("disk", partial(on_files.disk, settings)),
-        Check("units", on_services.units),
+        Check("services", on_services.services),
         Check("api", partial(on_services.api_port, settings)),
         Check("sweeper", partial(on_services.sweeper, settings)),
         Check("time", on_services.time_synchronised),
