@@ -1,11 +1,8 @@
 """The database's part in finding a container: the guard that fails open, and the short names."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +11,7 @@ from tests.api.stage import Agent, Stage, add_agent, ask, staged
 from tests.support.daemon import State
 from tests.support.engine import DockerEngine
 from tests.support.postgres import PostgresServer, connected
+from tests.support.roles import blind_to_the_runtime, role
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -27,47 +25,11 @@ UNAVAILABLE = {
 }
 
 
-@asynccontextmanager
-async def role(server: PostgresServer, url: str) -> AsyncIterator[str]:
-    """The url of a role of its own, which may do in this database what the api has to."""
-    name = f"role_{secrets.token_hex(4)}"
-    async with connected(url) as owner:
-        await owner.execute(f"CREATE ROLE {name} LOGIN")
-        for schema in ("public", "healthsweep"):
-            await owner.execute(
-                f"GRANT USAGE ON SCHEMA {schema} TO {name};"
-                f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {name}"
-            )
-    parts = urlsplit(url)
-    try:
-        yield urlunsplit(parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}"))
-    finally:
-        async with connected(url) as owner:
-            await owner.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-
-
-@asynccontextmanager
-async def blind_to_the_runtime(server: PostgresServer, url: str) -> AsyncIterator[str]:
-    """The url of a role that may read every column of the workspaces but `runtime`."""
-    async with role(server, url) as other:
-        name = urlsplit(other).username
-        async with connected(url) as owner:
-            columns = await owner.fetchval(
-                "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attnum > 0"
-                " AND attrelid = 'public.workspaces'::regclass AND attname <> 'runtime'"
-            )
-            await owner.execute(
-                f"REVOKE SELECT ON public.workspaces FROM {name};"
-                f"GRANT SELECT ({columns}) ON public.workspaces TO {name}"
-            )
-        yield other
-
-
 async def test_the_guard_fails_open_and_says_so(
     postgres: PostgresServer, database_url: str, short_directory: Path
 ) -> None:
     async with (
-        blind_to_the_runtime(postgres, database_url) as blind,
+        blind_to_the_runtime(database_url) as blind,
         staged(database_url, short_directory, DATABASE_URL=blind) as stage,
     ):
         external = await stage.agent(runtime="external")
@@ -94,7 +56,7 @@ async def test_the_guard_fails_open_and_authentication_does_not(
     postgres: PostgresServer, database_url: str, short_directory: Path
 ) -> None:
     async with (
-        role(postgres, database_url) as other,
+        role(database_url) as other,
         staged(database_url, short_directory, DATABASE_URL=other) as stage,
     ):
         agent = await stage.agent()
@@ -110,7 +72,7 @@ async def test_an_install_goes_through_although_the_runtime_is_not_known(
     docker: DockerEngine, postgres: PostgresServer, database_url: str, short_directory: Path
 ) -> None:
     async with (
-        blind_to_the_runtime(postgres, database_url) as blind,
+        blind_to_the_runtime(database_url) as blind,
         staged(database_url, short_directory, DATABASE_URL=blind, DOCKER_HOST=docker.host) as stage,
     ):
         agent = await stage.agent()
@@ -157,7 +119,7 @@ class TestShortNames:
         self, postgres: PostgresServer, database_url: str, short_directory: Path
     ) -> None:
         async with (
-            role(postgres, database_url) as other,
+            role(database_url) as other,
             staged(database_url, short_directory, DATABASE_URL=other) as stage,
         ):
             agent, _ = await sharing(stage, "online")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tests.situations import kept
 from tests.situations.play import SITUATIONS, play
-from tests.situations.scene import Ground
+from tests.situations.scene import own_ground
 
 
 async def record(names: list[str], into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
-    async with Ground() as ground:
+    async with own_ground() as ground:
         for name in names:
             began = time.monotonic()
             lines = await play(name, ground)

@@ -15,7 +15,8 @@ async def quiet(scene: Scene) -> None:
     assert (await scene.install(workspace)).status == 200
     path = f"/workspaces/{laptop.id}/plugins/hello/download"
     assert (await scene.api.call("GET", path, token=laptop.token)).status == 200
-    await scene.beat(laptop)
+    for agent in (workspace, laptop):
+        await scene.beat(agent)
     await scene.look(workspace)
     await scene.sweeper.sweeps(2)
 
@@ -41,7 +42,7 @@ async def container_killed(scene: Scene) -> None:
     await scene.sweeper.sweeps(2)
 
 
-@situation()
+@situation(SWEEP_INTERVAL="6")
 async def container_stopped_just_now(scene: Scene) -> None:
     """One install into billing-bot got 503 container_not_running (exited) while its row still said online:
     the container had stopped a moment before, and the next sweep marked it.
@@ -52,9 +53,8 @@ async def container_stopped_just_now(scene: Scene) -> None:
     here = scene.sweeper.position
     await stopping.running.stop()
     assert (await scene.install(stopping)).json["code"] == "container_not_running"
-    await scene.marked("offline", stopping, after=here)
     await scene.look(stopping)
-    await scene.sweeper.sweeps(1)
+    await scene.marked("offline", stopping, after=here)
 
 
 @situation(OFFLINE_GRACE="0.1", ONLINE_GRACE="0.1")
@@ -91,6 +91,24 @@ async def flapping(scene: Scene) -> None:
         await scene.marked("online", flapping, after=here)
     await scene.look(flapping)
     await scene.sweeper.sweeps(1)
+
+
+@situation(REMOTE_LIVENESS_STALE_AFTER="2")
+async def agent_dead_inside(scene: Scene) -> None:
+    """Nothing was logged: research-agent's container runs, so it is online, but its agent, which sent
+    heartbeats, has been silent for longer than the stale window. That counts for external ones only.
+
+    The workspace's fault: its main process goes on without its agent.
+    """
+    silent = await scene.workspace("research-agent", command=("/bin/sh", "-c", _WITHOUT_ITS_AGENT))
+    await scene.marked("online", silent, after=0)
+    for _ in range(3):
+        await scene.beat(silent)
+    await scene.sweeper.sweeps(4)
+    await scene.look(silent)
+
+
+_WITHOUT_ITS_AGENT = "trap 'exit 0' TERM; sleep 2 & wait $!; while :; do sleep 3600 & wait $!; done"
 
 
 @situation(GITHUB_BASE_URL="http://127.0.0.1:9")

@@ -6,6 +6,7 @@ import signal
 from tests.situations.play import situation
 from tests.situations.scene import Scene
 from tests.support.postgres import connected
+from tests.support.roles import blind_to_the_runtime
 from tests.sweeper.service import eventually
 
 
@@ -62,6 +63,27 @@ _WAIT = """
 SELECT count(*) = $2 FROM pg_stat_activity
 WHERE application_name = $1 AND datname = current_database() AND wait_event_type = 'Lock'
 """
+
+
+@situation(REMOTE_LIVENESS_STALE_AFTER="60")
+async def runtime_unreadable(scene: Scene) -> None:
+    """The api's role lost the right to read the column `runtime`: 2 installs into laptop-agent went past the
+    external guard and got 503 container_not_running (missing) with a hint in the place of 422.
+
+    The database's fault (a right that is missing, 42501); laptop-agent is external and fine.
+    """
+    (laptop,) = await scene.connected("laptop-agent")
+    blind = await scene.keep(blind_to_the_runtime(scene.url))
+    scene.environment["DATABASE_URL"] = blind
+    scene.api.send_signal(signal.SIGTERM)
+    await scene.api.wait()
+    await scene.start_api()
+    for _ in range(2):
+        answer = await scene.install(laptop)
+        assert answer.json["code"] == "container_not_running", answer.body
+        assert "could not be looked up" in answer.json["hint"]
+    await scene.look(laptop)
+    await scene.sweeper.sweeps(1)
 
 
 @situation(SWEEP_WRITE="off")

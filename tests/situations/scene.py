@@ -1,6 +1,6 @@
 """The stage of a situation: the product's processes on a real Docker Engine and a real PostgreSQL.
 
-async with Ground() as ground, Scene(ground, {}) as scene:
+async with own_ground() as ground, Scene(ground, {}) as scene:
     workspace = await scene.workspace("mail-triage")
     await scene.all_online()
     await workspace.running.kill()
@@ -12,23 +12,25 @@ async with Ground() as ground, Scene(ground, {}) as scene:
 import itertools
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from shared.ids import container_name
 from shared.tokens import issue_token
 from shared.workspaces import NewWorkspace, add_workspace
-from tests.support.api import Answer, Api, running_api
+from tests.support.api import Answer, Api, free_port, running_api
 from tests.support.engine import Container, DockerEngine
 from tests.support.postgres import PostgresServer, connected
 from tests.support.processes import CHECKOUT, Ended, ServiceProcess, run_command
 from tests.support.remains import private_directory
+
+T = TypeVar("T")
 
 HURRIED = {
     "SWEEP_INTERVAL": "1",
@@ -64,33 +66,28 @@ def id_of(name: str) -> UUID:
     return uuid5(NAMESPACE_DNS, f"{name}.example")
 
 
+@dataclass(frozen=True, slots=True)
 class Ground:
-    """What all situations share, one after the other: an engine and a server that may be harmed."""
+    """What all situations share, one after the other."""
 
     engine: DockerEngine
     postgres: PostgresServer
-
-    async def __aenter__(self) -> Self:
-        self._entered = AsyncExitStack()
-        self.directory = self._entered.enter_context(private_directory())
-        self._numbers = itertools.count()
-        self.postgres = await self._entered.enter_async_context(PostgresServer(self.directory / "p"))
-        self.engine = await self._entered.enter_async_context(DockerEngine(self.directory / "d"))
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._entered.aclose()
+    directory: Path
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def place(self) -> Path:
         """A new directory, with a path that is short enough for sockets."""
         place = self.directory / f"s{next(self._numbers)}"
         place.mkdir()
         return place
+
+
+@asynccontextmanager
+async def own_ground() -> AsyncIterator[Ground]:
+    """With an engine and a server that may be harmed."""
+    with private_directory() as directory:
+        async with PostgresServer(directory / "p") as postgres, DockerEngine(directory / "d") as engine:
+            yield Ground(engine, postgres, directory)
 
 
 class Scene:
@@ -117,13 +114,14 @@ class Scene:
             "DATABASE_URL": self.url,
             "DOCKER_HOST": self.engine.host,
             "HEALTHSWEEP_HOME": str(home),
+            "PORT": str(free_port()),
+            "METRICS_PORT": str(free_port()),
             **self._settings,
         }
         self.registry = home / "plugins"
         shutil.copytree(CHECKOUT / "docs" / "plugins", self.registry)
         self._entered = AsyncExitStack()
-        self.api = await self._entered.enter_async_context(running_api(self.environment, self.place))
-        self._services.append(self.api)
+        await self.start_api()
         await self.start_sweeper()
         await self.sweeper.sweeps(1)
         return self
@@ -150,8 +148,17 @@ class Scene:
     async def start_sweeper(self, **settings: str) -> None:
         """One more, after the last one has ended; `settings` are those that are different now."""
         service = ServiceProcess("sweeper", {**self.environment, **settings})
-        self.sweeper = await self._entered.enter_async_context(service)
+        self.sweeper = await self.keep(service)
         self._services.append(self.sweeper)
+
+    async def start_api(self, **settings: str) -> None:
+        """Like start_sweeper."""
+        self.api = await self.keep(running_api({**self.environment, **settings}, self.place))
+        self._services.append(self.api)
+
+    async def keep(self, entered: AbstractAsyncContextManager[T]) -> T:
+        """Enter this until the stage is left."""
+        return await self._entered.enter_async_context(entered)
 
     async def workspace(
         self, name: str, *, runtime: str = "langgraph", status: str = "offline", **how: Any
@@ -223,13 +230,16 @@ class Scene:
 
     def of_a_host(self, text: str) -> str:
         """`text` as it would be on a host, where everything has its usual place."""
-        port = self.api.environment["PORT"]
+        port, metrics_port = self.environment["PORT"], self.environment["METRICS_PORT"]
         for here, there in (
             (str(self.place / "home"), "/var/lib/healthsweep"),
             (str(self.engine.socket), "/var/run/docker.sock"),
             (str(self.place), "/run"),
+            (str(CHECKOUT), "/opt/healthsweep/current"),
             (f'"PORT": {port}', '"PORT": 8080'),
             (f":{port}", ":8080"),
+            (f'"METRICS_PORT": {metrics_port}', '"METRICS_PORT": 9108'),
+            (f":{metrics_port}", ":9108"),
         ):
             text = text.replace(here, there)
         return text

@@ -9,7 +9,7 @@ import pytest
 
 from tests.situations import kept
 from tests.situations.play import SITUATIONS, play
-from tests.situations.scene import Ground
+from tests.situations.scene import Ground, own_ground
 
 BUSY = {("sweeper", "sweep.overran"), ("sweeper", "sweep.aborted")}
 """What a busy machine adds."""
@@ -17,7 +17,7 @@ BUSY = {("sweeper", "sweep.overran"), ("sweeper", "sweep.aborted")}
 
 @pytest.fixture(scope="module")
 async def ground(processes: None) -> AsyncIterator[Ground]:
-    async with Ground() as ground:
+    async with own_ground() as ground:
         yield ground
 
 

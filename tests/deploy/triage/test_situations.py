@@ -16,6 +16,7 @@ Verdict = list[tuple[Kind, Fault]]
 
 RIGHT: dict[str, Verdict] = {
     "quiet": [],
+    "agent_dead_inside": [],
     "agent_degraded": [(Kind.DEGRADED, Fault.AGENT)],
     "agent_silent": [(Kind.AGENT_SILENT, Fault.AGENT)],
     "container_killed": [(Kind.CONTAINER_DOWN, Fault.WORKSPACE)],
@@ -36,6 +37,10 @@ RIGHT: dict[str, Verdict] = {
     "observing": [(Kind.CONTAINER_DOWN, Fault.WORKSPACE)],
     "one_sick_container": [(Kind.CONTAINER_UNANSWERED, Fault.DOCKER)],
     "pushes_to_external": [(Kind.EXTERNAL_REFUSED, Fault.CALLER)],
+    "runtime_unreadable": [
+        (Kind.RUNTIME_NOT_LOOKED_UP, Fault.DATABASE),
+        (Kind.SERVICE_RESTARTED, Fault.OPERATOR),
+    ],
     "settings_refused": [(Kind.SETTINGS_INVALID, Fault.CONFIGURATION)],
     "slow_sweeps": [(Kind.SWEEP_OVERRAN, Fault.DOCKER)],
     "table_locked": [
