@@ -13,7 +13,7 @@ from shared.settings import Settings
 from shared.workspaces import local_url
 
 _TARGET = "healthsweep.target"
-_ANSWER_S = 3.0
+_ANSWER_S, _LONGEST_ANSWER_S = 2.0, 12.0
 
 
 async def services() -> Finding:
@@ -42,15 +42,16 @@ async def api_port(settings: Settings) -> Finding:
     settings = await units.with_address_of_api(settings)
     url = local_url(settings)
     try:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
+        # It asks Docker before it answers, and waits as long for that as it would for a request.
+        patience_s = min(_ANSWER_S + settings.engine_timeout, _LONGEST_ANSWER_S)
+        timeout = aiohttp.ClientTimeout(total=patience_s)
         async with aiohttp.ClientSession(url, timeout=timeout) as session, session.get("/ready") as answer:
             said = await answer.json(content_type=None)
             ours = isinstance(said, dict) and "database" in said and "engine" in said
             ready = answer.status == 200  # noqa: PLR2004 - HTTP's own number
     except TimeoutError:
-        return failed(
-            f"it does not answer at {url}", f"{_restart('api')}; is it stopped? {_holder(settings.port)}"
-        )
+        says = f"whoever listens at {url} does not answer: {_holder(settings.port)}"
+        return failed(says, _restart("api"))
     except aiohttp.ClientConnectorError:
         return failed(f"nobody listens at {url}", _restart("api"))
     except (aiohttp.ClientError, ValueError):
@@ -59,9 +60,8 @@ async def api_port(settings: Settings) -> Finding:
         says = f"another program answers at {url}: {_holder(settings.port)}"
         return failed(says, f"end it, or set PORT to another; who it is: {_who(settings.port)}")
     if not ready:
-        return failed(
-            f"it answers at {url} that its database is {said['database']}", "healthsweep doctor, above"
-        )
+        says = f"it answers at {url} that its database is {said['database']}"
+        return failed(says, "what is said above of the database", Entry.DATABASE_AWAY)
     return ok(f"the api answers at {url}")
 
 

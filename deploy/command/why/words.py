@@ -43,13 +43,6 @@ _OTHERWISE = {
 
 _BY = {"sweep": "seen by the sweep", "heartbeat": "in the request", "command": "by somebody at a terminal"}
 
-_UNKNOWN = {
-    "unreachable": "nobody listens there, or the connection broke",
-    "timeout": "no answer in time",
-    "refused": "the answer is a refusal",
-    "malformed": "the answer cannot be read",
-}
-
 
 def reason(observation: Observation) -> str:
     """Why that transition was written."""
@@ -79,8 +72,7 @@ def look(seen: Running | NotRunning | EngineError) -> str:
             ended = _since(seen.finished_at)
             return f"not running: {seen.reason}{exit_code(seen.exit_code)}{ended} ({seen.container_name})"
         case EngineError():
-            why = _UNKNOWN[seen.reason]
-            return f"not known: Docker could not say ({seen.reason}: {why}; {seen.detail})"
+            return f"not known: Docker could not say ({seen})"
 
 
 def exit_code(code: int | None) -> str:
