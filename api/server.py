@@ -8,6 +8,7 @@ in it bounds how slowly a body may arrive.
 import asyncio
 import resource
 import socket
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -24,8 +25,8 @@ BODY_S = 30.0
 MOST_FILES = 65536
 MOST_WAITING = 4096
 """Connections that were made while nobody accepts, such as during a restart."""
-ACCEPTED_S = 0.2
-"""For what was accepted at the last moment to be read: only then does aiohttp know that it is a request."""
+FIRST_WORD_S = 2.0
+"""For a connection that was accepted at the last moment to say what it wants."""
 
 
 def admit_many_connections() -> None:
@@ -55,7 +56,15 @@ async def listen(runner: web.AppRunner, settings: Settings) -> None:
 
 
 class _Protocol(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("has_spoken",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.has_spoken = False
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.has_spoken = True
+        super().data_received(data)
 
     def log_exception(self, *args: Any, exc_info: Any = None, **options: Any) -> None:
         if not isinstance(exc_info, web.RequestPayloadError):  # the rest of a body that nobody wants any more
@@ -95,7 +104,8 @@ class Runner(web.AppRunner):
         """Accept no more, answer what was accepted, and end."""
         for site in list(self.sites):
             await site.stop()
-        await asyncio.sleep(ACCEPTED_S)
+        if self.server is not None:
+            await _until_all_have_spoken(self.server)
         await super().cleanup()
 
     async def _make_server(self) -> web.Server:
@@ -115,6 +125,15 @@ class Runner(web.AppRunner):
                     patience.cancel()
 
         return _Server(handle_or_refuse, request_factory=made.request_factory, **self._options)
+
+
+async def _until_all_have_spoken(server: web.Server) -> None:
+    """Or until it takes too long. To close a connection while a request is on its way would reset it."""
+    connections = [each for each in server.connections if isinstance(each, _Protocol)]
+    deadline = time.monotonic() + FIRST_WORD_S
+    while not all(each.has_spoken for each in connections) and time.monotonic() < deadline:
+        connections = [each for each in connections if each.transport is not None]
+        await asyncio.sleep(0.01)
 
 
 def _give_up(body: StreamReader) -> None:

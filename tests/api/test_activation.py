@@ -48,6 +48,20 @@ async def test_no_request_is_lost_over_a_restart(database_url: str, short_direct
     assert 0 < before < meanwhile + 100 < len(answers)
 
 
+async def test_who_connected_in_time_is_answered_also_when_it_speaks_late(
+    database_url: str, short_directory: Path
+) -> None:
+    async with running_api({"DATABASE_URL": database_url, **NO_ENGINE}, short_directory) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(api.environment["PORT"]))
+        await api.call("GET", "/health")  # accepted after the other one
+        api.send_signal(signal.SIGTERM)
+        await asyncio.sleep(1)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        assert await api.wait(timeout=20) == 0
+        writer.close()
+
+
 async def test_a_socket_that_nobody_can_call_at_is_named(database_url: str, short_directory: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(("127.0.0.1", 0))
