@@ -53,13 +53,22 @@ def wait_for_last_run(home: Path) -> int:
 def read_environment(home: Path) -> dict[str, str]:
     """What the file `env` below `home` says; nothing if it is not there. Raises SettingsError."""
     try:
-        lines = (home / "env").read_text().splitlines()
-        pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
-        return {name: "".join(shlex.split(value)) for name, _, value in pairs}
-    except FileNotFoundError:
-        return {}
+        return read_variables(home / "env")
     except ValueError as exc:
         raise SettingsError("HEALTHSWEEP_HOME", f"has a file env that cannot be read: {exc}") from exc
+
+
+def read_variables(file: Path) -> dict[str, str]:
+    """The lines NAME=value of `file`, as a shell or systemd reads them; nothing if it is not there.
+
+    Raises ValueError where a quote is not closed.
+    """
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
+    return {name: " ".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def write_environment(home: Path, values: Mapping[str, str]) -> None:

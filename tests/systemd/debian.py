@@ -22,8 +22,8 @@ WHEELS = "/mnt/wheels"
 """Where a machine finds them."""
 
 _CACHE = CHECKOUT / ".cache" / "systemd"
-_ASKED_FOR = "python3 python3-venv ca-certificates git postgresql"
-_BARE = "systemd,systemd-sysv,dbus,procps"
+_ASKED_FOR = "python3-venv ca-certificates git postgresql"
+_BARE = "systemd,systemd-sysv,dbus,procps,python3"
 _AT_HAND = f"""
 set -e
 export DEBIAN_FRONTEND=noninteractive

@@ -1,17 +1,18 @@
 """A whole machine with a booted systemd: a Debian in systemd-nspawn, bare, without a network.
 
     with Machine(directory / "host", bind={engine.socket.parent: "/run/engine"}) as machine:
-        machine.does("bash /mnt/checkout/deploy/install")              a shell in it, as root
-        machine.shows("healthsweep-api.service", "NRestarts")          what systemd says of a unit
-        machine.journal("healthsweep-api.service", "--priority=warning")
-        with machine.network():                                        sockets made here are of the machine
-            urlopen("http://127.0.0.1:8080/health")
+        machine.does(INSTALL)                                      a shell in it, as root
+        machine.shows(API, "NRestarts")                            what systemd says of a unit
+        machine.journal(API, "--priority=warning")                 what the unit said
+        machine.ask("/health")                                     what the api answers in it
+        with machine.network(): ...                                sockets made here are the machine's
 
 It boots in some 3 seconds. What is written in it stays in memory; leaving powers it off, and nothing is left.
 """
 
 import contextlib
 import ctypes
+import http.client
 import json
 import os
 import signal
@@ -23,12 +24,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploy.children import tied
+from tests.support.api import Answer
 from tests.support.processes import CHECKOUT, Ended
 from tests.support.remains import descendants
 from tests.systemd.debian import WHEELS, bare_debian, wheels
 
+INSTALL = "bash /mnt/checkout/deploy/install"
+API, SWEEPER = "healthsweep-api.service", "healthsweep-sweeper.service"
+
 _BOOT_SECONDS = 60.0
 _OFF_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
 _COMMAND_SECONDS = 150.0
 _POWER_OFF = signal.SIGRTMIN + 4  # systemd(1)
 _CLONE_NEWNET = 0x40000000
@@ -69,7 +75,7 @@ class Machine:
     def run(self, script: str, *, timeout: float = _COMMAND_SECONDS, **environment: str) -> Ended:
         """What becomes of `script` in a shell of the machine's, as root in /root."""
         given = [f"{name}={value}" for name, value in environment.items()]
-        entering = ["nsenter", f"--target={self._first}", "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/root"]
+        entering = ["nsenter", f"--target={self._first}", "-m", "-u", "-i", "-n", "-p", "-C", "--wdns=/root"]
         command = [*entering, "env", "-i", *_ENVIRONMENT, *given, "bash", "-c", script]
         ended = subprocess.run(
             tied(command),
@@ -97,6 +103,38 @@ class Machine:
         """The unit's lines, the oldest first, with all fields."""
         said = self.does(f"journalctl --output=json --unit={unit} {' '.join(options)}")
         return [json.loads(line) for line in said.splitlines()]
+
+    def log(self, unit: str, event: str, **keys: object) -> list[dict[str, Any]]:
+        """The lines of this event in the unit's log, that carry all of `keys`."""
+        said = (line["MESSAGE"] for line in self.journal(unit))
+        lines = [json.loads(line) for line in said if line.startswith("{")]
+        return [line for line in lines if line["event"] == event and keys.items() <= line.items()]
+
+    def listing(self) -> set[str]:
+        """Every file of the machine's disk with its mode, owner, size and time.
+
+        Logs, caches, what PostgreSQL writes for itself and root's own files are left out.
+        """
+        left_out = ("/var/log", "/var/cache", "/var/lib/postgresql", "/root")
+        aside = " ".join(f"-not -path '{path}/*'" for path in left_out)
+        return set(self.does(f"find / -xdev {aside} -printf '%p %y %m %U:%G %s %T@ %l\\n'").splitlines())
+
+    def ask(self, path: str, *, token: str = "", body: object = None) -> Answer:
+        """What the api answers, at its usual address; POST where there is a body."""
+        with self.network():
+            connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=_ANSWER_SECONDS)
+            connection.connect()
+        with contextlib.closing(connection):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+            connection.request(method, path, content, headers)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.headers), response.read())
+
+    def ready(self) -> bool:
+        """Whether both services are up and the api says that it is ready."""
+        states = self.run(f"systemctl is-active {API} {SWEEPER}").stdout.split()
+        return states == ["active", "active"] and self.ask("/ready").status == 200
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:

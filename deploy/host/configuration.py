@@ -1,0 +1,88 @@
+"""Settings and secrets below /etc/healthsweep: written once, and from then on the operator's own."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import fields
+from grp import getgrnam
+from typing import Any
+
+from deploy.home import read_variables
+from deploy.host import layout
+from deploy.host.steps import Step, content, write
+from shared.settings import Settings
+
+_HEAD = """\
+# Settings of healthsweep's two services. A line without the # in front of it counts; after a change:
+#     systemctl restart healthsweep.target
+# Durations are seconds, or carry a unit (500ms, 2m, 90d). What is shown is the default.
+# The secrets, DATABASE_URL and ADMIN_TOKEN, are files of their own in /etc/healthsweep/credentials.
+"""
+_ABOUT_THE_ADDRESS = """
+# Where the api listens is said by its socket, not here: systemctl edit healthsweep-api.socket
+# BIND_ADDRESS is the address of the sweeper's metrics alone.
+"""
+_ELSEWHERE = ("healthsweep_home", "port")  # what the units say
+
+
+def settings_file() -> Step:
+    """The step that writes the settings file, where there is none."""
+
+    def write_it() -> None:
+        group = getgrnam(layout.USER).gr_gid
+        write(layout.SETTINGS, settings_text(), mode=0o640, group=group)
+
+    return Step(f"write {layout.SETTINGS}, all defaults", do=write_it, is_done=layout.SETTINGS.exists)
+
+
+def settings_text() -> str:
+    """Every setting with its default, commented out."""
+    defaults = Settings.load({"HEALTHSWEEP_HOME": str(layout.STATE)}).shown()
+    parts = [_HEAD]
+    for setting in fields(Settings):
+        if setting.metadata["secret"] or setting.name in _ELSEWHERE:
+            continue
+        variable = setting.name.upper()
+        if variable == "BIND_ADDRESS":
+            parts.append(_ABOUT_THE_ADDRESS)
+        parts.append(f"\n# {setting.metadata['about']}\n#{variable}={_as_text(defaults[variable])}\n")
+    return "".join(parts)
+
+
+def admin_token() -> Step:
+    """The step that makes up the administrator's token, where there is none."""
+    path = layout.CREDENTIALS / "ADMIN_TOKEN"
+    token = f"{secrets.token_urlsafe(32)}\n"
+    return Step(f"make up a token for {path}", do=lambda: write(path, token, mode=0o600), is_done=path.exists)
+
+
+def database_url(url: str) -> Step:
+    """The step that tells the services of the database at `url`."""
+    path = layout.CREDENTIALS / "DATABASE_URL"
+    text = f"{url}\n"
+    return Step(
+        f"write {path}",
+        do=lambda: write(path, text, mode=0o600),
+        is_done=lambda: variables({}).get("DATABASE_URL") == url,
+    )
+
+
+def variables(own: Mapping[str, str]) -> dict[str, str]:
+    """`own`, completed as systemd completes a service's environment. Raises SettingsError, PermissionError.
+
+    What only root may read is read here: a process that is to become another user's has it by then.
+    """
+    known = read_variables(layout.SETTINGS)
+    if layout.CREDENTIALS.exists():
+        for path in layout.CREDENTIALS.iterdir():
+            if text := (content(path) or b"").decode().strip():
+                known.setdefault(path.name, text)
+    return {"HEALTHSWEEP_HOME": os.fspath(layout.STATE), **known, **own}
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,91 @@
+"""The database of a host: the one that DATABASE_URL names, or one in Debian's PostgreSQL, by peer login."""
+
+from pathlib import Path
+
+from deploy.host import layout
+from deploy.host.configuration import variables
+from deploy.host.release import Release
+from deploy.host.steps import Step, StepFailed, must, succeeds
+
+PEER_URL = f"postgresql://{layout.USER}@/{layout.USER}?host=/var/run/postgresql"
+"""No password: PostgreSQL asks the kernel who is at the other end of its socket."""
+
+_SOCKET = Path("/var/run/postgresql/.s.PGSQL.5432")
+_PATIENCE = 3600.0  # a migration of a large table
+
+
+def is_listening() -> bool:
+    """Whether there is a PostgreSQL on this host, whoever installed it."""
+    return _SOCKET.is_socket()
+
+
+def role() -> Step:
+    """The step that makes our role in it."""
+    return Step(
+        f"create the PostgreSQL role {layout.USER}, without a password",
+        do=lambda: _sql(f"CREATE ROLE {layout.USER} LOGIN"),
+        is_done=lambda: _exists(f"pg_roles WHERE rolname = '{layout.USER}'"),
+    )
+
+
+def database() -> Step:
+    """The step that makes our database in it."""
+    return Step(
+        f"create the database {layout.USER}",
+        do=lambda: _sql(f"CREATE DATABASE {layout.USER} OWNER {layout.USER}"),
+        is_done=lambda: _exists(f"pg_database WHERE datname = '{layout.USER}'"),
+    )
+
+
+def removal() -> Step:
+    """The step that removes what `role` and `database` make, with all that is in it."""
+
+    def drop() -> None:
+        _sql(f"DROP DATABASE IF EXISTS {layout.USER} WITH (FORCE)")
+        _sql(f"DROP ROLE {layout.USER}")
+
+    return Step(
+        f"drop the database {layout.USER} and the role {layout.USER}",
+        do=drop,
+        is_done=lambda: not _exists(f"pg_roles WHERE rolname = '{layout.USER}'"),
+    )
+
+
+def migration(release: Release) -> Step:
+    """The step that brings the schema to that version's. Nobody else migrates on a host."""
+    return Step(
+        "migrate the database",
+        do=lambda: _migrate(release),
+        is_done=lambda: fits(release),
+    )
+
+
+def fits(release: Release) -> bool:
+    """Whether the schema is the one that this version needs."""
+    return release.python.exists() and succeeds(*_command(release, "status"), environ=_environ())
+
+
+def _migrate(release: Release) -> None:
+    must(*_command(release, "migrate"), environ=_environ(), seconds=_PATIENCE)
+
+
+def _command(release: Release, verb: str) -> list[str]:
+    """`healthsweep` of that version, as the services' user: peer login knows nobody else."""
+    user = ["setpriv", f"--reuid={layout.USER}", f"--regid={layout.USER}", "--init-groups", "--"]
+    return [*user, str(release.python), "-P", "-m", "deploy.command", verb]
+
+
+def _environ() -> dict[str, str]:
+    return variables({"PATH": "/usr/bin:/bin", "HOME": str(layout.STATE), "LOG_LEVEL": "warning"})
+
+
+def _exists(what: str) -> bool:
+    return is_listening() and _sql(f"SELECT true FROM {what}").strip() == "t"  # noqa: S608 - of this file
+
+
+def _sql(statement: str) -> str:
+    """What PostgreSQL's administrator gets as an answer."""
+    if not is_listening():
+        raise StepFailed("PostgreSQL does not listen in /var/run/postgresql: start it, or set DATABASE_URL")
+    psql = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+    return must("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *psql, "-c", statement)

@@ -1,0 +1,138 @@
+"""The services on a host, and what happens to them: kills, restarts, an absent database, plugins.
+
+The database is one that was there before, so that `deploy/install` was given a DATABASE_URL.
+"""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import DockerEngine
+from tests.support.forge import Forge
+from tests.systemd.machine import API, INSTALL, SWEEPER, Machine
+
+AFTER_A_RESTART_S = 5.0
+REQUESTS, CLIENTS = 1000, 8
+PLUGIN = {"plugin.yaml": b"name: fetched\nversion: 1.0.0\ndescription: from a forge\n"}
+
+
+@pytest.fixture(scope="module")
+def machine(installed: Machine) -> Machine:
+    return installed
+
+
+@pytest.fixture(scope="module")
+def token(machine: Machine) -> str:
+    return machine.does("cat /etc/healthsweep/credentials/ADMIN_TOKEN").strip()
+
+
+def add(machine: Machine, name: str) -> str:
+    """The id of a new workspace."""
+    added = json.loads(machine.does(f"healthsweep workspace add {name} --json"))
+    return str(added["id"])
+
+
+def status_of(machine: Machine, workspace_id: str) -> tuple[str, str]:
+    """Its status, and why."""
+    rows = json.loads(machine.does("healthsweep status --json"))
+    (row,) = (row for row in rows if row["id"] == workspace_id)
+    return row["status"], row["status_reason"]
+
+
+def test_the_database_that_was_named_is_used(machine: Machine) -> None:
+    assert machine.ready()
+    tables = 'cd / && runuser -u postgres -- psql -tAc "SELECT count(*) FROM workspaces" platform'
+    assert machine.does(tables) == "0\n"
+    assert "nothing to do" in machine.does(INSTALL)
+
+
+@pytest.mark.parametrize("unit", [API, SWEEPER])
+def test_a_killed_service_is_ready_again(machine: Machine, unit: str) -> None:
+    (pid, restart_us) = machine.shows(unit, "MainPID", "RestartUSec")
+    assert restart_us == "1s"
+    machine.does(f"kill -9 {pid}")
+
+    def is_replaced() -> bool:
+        return machine.shows(unit, "MainPID") != (pid,) and machine.ready()
+
+    seconds = machine.until(is_replaced, what="all is ready again")
+    print(f"\n{unit} killed, ready again after {seconds:.1f} s")
+    assert seconds < 1 + AFTER_A_RESTART_S
+
+
+def test_a_thousand_requests_over_a_restart_of_the_api_are_all_answered(machine: Machine) -> None:
+    (pid,) = machine.shows(API, "MainPID")
+    answers: list[int | Exception] = []
+
+    def client() -> None:
+        for _ in range(REQUESTS // CLIENTS):
+            try:
+                answers.append(machine.ask("/health").status)
+            except Exception as problem:  # noqa: BLE001 - whatever it is, it is a failure of the test
+                answers.append(problem)
+
+    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for each in clients:
+        each.start()
+    while len(answers) < REQUESTS // 4:
+        time.sleep(0.001)
+    machine.does(f"systemctl restart {API}")
+    during = len(answers)
+    for each in clients:
+        each.join()
+    assert machine.shows(API, "MainPID") != (pid,)
+    assert REQUESTS // 4 <= during < REQUESTS
+    assert answers == [200] * REQUESTS
+
+
+def test_a_database_that_is_away_is_waited_for(machine: Machine) -> None:
+    machine.does(f"systemctl stop {API} {SWEEPER} && systemctl stop postgresql@15-main")
+    machine.does(f"systemctl start --no-block {SWEEPER} && systemctl start --no-block {API}")
+    try:
+        machine.until(lambda: bool(machine.log(SWEEPER, "database.unreachable")), what="the sweeper waits")
+        time.sleep(5)
+        for unit in (API, SWEEPER):
+            assert machine.shows(unit, "ActiveState", "NRestarts") == ("activating", "0")
+    finally:
+        machine.does("systemctl start postgresql@15-main")
+    machine.until(machine.ready, what="all is ready")
+
+
+async def test_a_killed_container_is_marked_offline(machine: Machine, docker: DockerEngine) -> None:
+    workspace_id = add(machine, "killed")
+    container = await docker.container(f"ws-{workspace_id}")
+    machine.until(lambda: status_of(machine, workspace_id)[0] == "online", what="it is online")
+    await container.kill()
+    machine.until(lambda: status_of(machine, workspace_id) == ("offline", "exited"), what="it is offline")
+    (line,) = machine.log(SWEEPER, "workspace.marked_offline", workspace_id=workspace_id)
+    assert line["exit_code"] == 137
+
+
+async def test_a_plugin_goes_into_a_container(machine: Machine, docker: DockerEngine, token: str) -> None:
+    workspace_id = add(machine, "local-plugin")
+    await docker.container(f"ws-{workspace_id}")
+    machine.does("cp -r /opt/healthsweep/current/docs/plugins/hello /var/lib/healthsweep/plugins/")
+    plugins = f"/workspaces/{workspace_id}/plugins"
+    answer = machine.ask(plugins, token=token, body={"source": "local://hello"})
+    assert (answer.status, answer.json["status"]) == (200, "installed"), answer.body
+    assert [plugin["name"] for plugin in machine.ask(plugins, token=token).json] == ["hello"]
+
+
+async def test_a_plugin_comes_from_a_forge(
+    machine: Machine, docker: DockerEngine, token: str, tmp_path: Path
+) -> None:
+    with machine.network():
+        forge = Forge(tmp_path)
+    with forge:
+        forge.repository("owner/fetched").commit(PLUGIN, tag="v1")
+        machine.does(f"echo GITHUB_BASE_URL={forge.url} >>/etc/healthsweep/healthsweep.env")
+        machine.does(f"systemctl restart {API}")
+        workspace_id = add(machine, "github-plugin")
+        await docker.container(f"ws-{workspace_id}")
+        plugins = f"/workspaces/{workspace_id}/plugins"
+        answer = machine.ask(plugins, token=token, body={"source": "github://owner/fetched#v1"})
+        assert (answer.status, answer.json["status"]) == (200, "installed"), answer.body
+        assert [plugin["name"] for plugin in machine.ask(plugins, token=token).json] == ["fetched"]
