@@ -66,7 +66,9 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         gatekeeper = Gatekeeper(access, admin_token=settings.admin_token)
         presence = PresenceStore(database)
         plugins = PluginStore(database, external_runtimes=settings.external_runtimes)
-        contradictions = Contradictions(engine=engine, store=access)
+        contradictions = Contradictions(
+            engine=engine, store=access, unswept_runtimes=settings.unswept_runtimes
+        )
         targets = Targets(
             engine=engine,
             store=access,

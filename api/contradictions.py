@@ -1,11 +1,12 @@
 """Workspaces that show online while requests are refused because their container does not run.
 
 Until the next sweep that is normal. What lasts is two answers to one question, which is why this product
-exists: operators are alarmed by the metric.
+exists: operators are alarmed by the metric. Only workspaces whose status the sweeper keeps can contradict.
 """
 
 import asyncio
 import time
+from collections.abc import Iterable
 from uuid import UUID
 
 from api.store.access import AccessStore
@@ -21,9 +22,10 @@ SETTLED_AFTER_S = 60.0
 class Contradictions:
     """Each lasts from a refusal until the row, or the container, says something else."""
 
-    def __init__(self, *, engine: StateEngine, store: AccessStore) -> None:
+    def __init__(self, *, engine: StateEngine, store: AccessStore, unswept_runtimes: Iterable[str]) -> None:
         self._engine = engine
         self._store = store
+        self._unswept_runtimes = unswept_runtimes
         self._since: dict[UUID, float] = {}
         metrics.CONTRADICTION.set_function(self.longest_s)
 
@@ -48,7 +50,7 @@ class Contradictions:
         """Drop what is over. Raises DatabaseUnavailable, SchemaError."""
         if not self._since:
             return
-        online = await self._store.online(self._since)
+        online = await self._store.online(self._since, unswept_runtimes=self._unswept_runtimes)
         settled = time.monotonic() - SETTLED_AFTER_S
         for workspace_id, since in list(self._since.items()):
             runs = since < settled and isinstance(await self._container(workspace_id), Running)

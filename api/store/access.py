@@ -68,10 +68,11 @@ class AccessStore:
             )
         return not others
 
-    async def online(self, workspace_ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the workspaces that show online, or degraded."""
+    async def online(self, workspace_ids: Iterable[UUID], *, unswept_runtimes: Iterable[str]) -> set[UUID]:
+        """Those of the workspaces that show online or degraded, and whose status the sweeper keeps."""
         async with self._database.connection() as connection:
-            return {row["id"] for row in await connection.fetch(_ONLINE, list(workspace_ids))}
+            rows = await connection.fetch(_ONLINE, list(workspace_ids), list(unswept_runtimes))
+        return {row["id"] for row in rows}
 
     async def touch(self, token_ids: Iterable[UUID]) -> None:
         """Note that these tokens were used just now."""
@@ -104,7 +105,16 @@ _EXISTS = "SELECT true FROM public.workspaces WHERE id = $1 AND status::text <> 
 _RUNTIME = "SELECT runtime FROM public.workspaces WHERE id = $1"
 # The ids that share 12 characters are a range of the primary key.
 _SHARING = "SELECT count(*) FROM public.workspaces WHERE id BETWEEN $1 AND $2 AND id <> $3"
+# `instance_id` exists on platform databases only, and names another host: see the sweeper's store.
 _ONLINE = """
-SELECT id FROM public.workspaces WHERE id = ANY ($1::uuid[]) AND status::text IN ('online', 'degraded')
+SELECT swept.id
+FROM (VALUES (NULL)) AS platform_only (instance_id)
+CROSS JOIN LATERAL (
+    SELECT id FROM public.workspaces
+    WHERE id = ANY ($1::uuid[])
+        AND status::text IN ('online', 'degraded')
+        AND NOT coalesce(nullif(runtime, ''), 'langgraph') = ANY ($2::text[])
+        AND instance_id IS NULL
+) AS swept
 """
 _TOUCH = "UPDATE public.workspace_auth_tokens SET last_used_at = now() WHERE id = ANY ($1::uuid[])"

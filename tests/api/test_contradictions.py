@@ -11,7 +11,7 @@ import pytest
 from api import contradictions
 from api.contradictions import Contradictions
 from api.store.access import AccessStore
-from shared.database import Database
+from shared.database import Database, migrate
 from shared.engine import Engine
 from shared.ids import container_name
 from tests.api.conftest import StartApi
@@ -51,7 +51,8 @@ async def noticed(url: str, daemon: FakeDaemon, workspace: UUID) -> AsyncIterato
         Engine(daemon.host, timeout=0.3) as engine,
         Database(url, application="test") as database,
     ):
-        known = Contradictions(engine=engine, store=AccessStore(database))
+        store = AccessStore(database)
+        known = Contradictions(engine=engine, store=store, unswept_runtimes={"mock"})
         known.refused(workspace)
         yield known
 
@@ -90,6 +91,30 @@ async def test_a_row_that_does_not_show_online_contradicts_nothing(
     async with noticed(database_url, fake_daemon, workspace) as known:
         await known.review()
         assert known.longest_s() == 0
+
+
+async def test_a_workspace_that_is_not_swept_contradicts_nothing(
+    database_url: str, fake_daemon: FakeDaemon
+) -> None:
+    async with connected(database_url) as connection:
+        workspace = UUID((await add_agent(connection, runtime="mock")).id)
+        async with noticed(database_url, fake_daemon, workspace) as known:
+            await known.review()
+            assert known.longest_s() == 0
+
+
+async def test_a_workspace_of_another_host_contradicts_nothing(
+    platform_database_url: str, fake_daemon: FakeDaemon
+) -> None:
+    async with connected(platform_database_url) as connection:
+        await migrate(connection)
+        workspace = UUID((await add_agent(connection)).id)
+        async with noticed(platform_database_url, fake_daemon, workspace) as known:
+            await known.review()
+            assert known.longest_s() > 0
+            await connection.execute("UPDATE workspaces SET instance_id = 'i-1' WHERE id = $1", workspace)
+            await known.review()
+            assert known.longest_s() == 0
 
 
 async def test_before_a_sweep_has_had_its_time_docker_is_not_asked_again(
