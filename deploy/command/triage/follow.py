@@ -16,6 +16,9 @@ from deploy.handbook import where
 _EVERY_S = 1.0
 """So often at most it is judged anew, while lines come without a pause."""
 
+_PAUSES = 3
+_NEWS_S = 15.0
+
 Which = tuple[str, str, tuple[str, ...]]
 
 
@@ -31,7 +34,7 @@ class Watch:
     """Remembers which incidents are open, and tells what has changed."""
 
     def __init__(self) -> None:
-        self._open: dict[Which, Incident] = {}
+        self._open: set[Which] = set()
         self._told: dict[Which, float] = {}
 
     @property
@@ -40,35 +43,30 @@ class Watch:
         return bool(self._open)
 
     def changes(self, found: Iterable[Incident], now: float) -> Iterator[Change]:
-        """What has opened and what has closed since the last time, given all incidents up to `now`."""
+        """What has opened and what has closed since the last time, given all incidents up to `now`.
+
+        What was over long before anybody looked is not told.
+        """
         newest: dict[Which, Incident] = {}
         for incident in found:
             which = _which(incident)
             if which not in newest or newest[which].began <= incident.began:
                 newest[which] = incident
+        self._open &= newest.keys()  # one that has become part of a larger one is told as that
         for which, incident in newest.items():
-            closed = _is_over(incident, now)
-            known = self._open.get(which)
-            if closed and known is not None:
-                del self._open[which]
+            over = _is_over(incident, now)
+            if which not in self._open and (not over or self._is_news(which, incident, now)):
+                self._open.add(which)
+                yield Change("open", now, incident)
+            if which in self._open and over:
+                self._open.remove(which)
                 self._told[which] = now
                 yield Change("closed", now, incident)
-            elif known is not None:
-                self._open[which] = incident
-            elif not closed or (incident.ended or 0) > self._told.get(which, float("-inf")):
-                self._told[which] = now
-                yield Change("open", now, incident)
-                if closed:
-                    yield Change("closed", now, incident)
-                else:
-                    self._open[which] = incident
 
-    def start(self, found: Iterable[Incident], now: float) -> Iterator[Change]:
-        """Those that are open when one begins to look; what is over by then is not told."""
-        still = [incident for incident in found if not _is_over(incident, now)]
-        yield from self.changes(still, now)
-        for incident in found:
-            self._told.setdefault(_which(incident), now)
+    def _is_news(self, which: Which, incident: Incident, now: float) -> bool:
+        """Whether it is over, but opened and closed between two looks."""
+        ended = incident.ended or now
+        return ended + incident.quiet_s > max(now - _NEWS_S, self._told.get(which, 0.0))
 
 
 def _which(incident: Incident) -> Which:
@@ -82,24 +80,28 @@ def _is_over(incident: Incident, now: float) -> bool:
 
 
 def follow(intake: Intake, lines: Iterable[bytes | None], *, as_json: bool) -> Iterator[str]:
-    """What to print: what is open already, then each change. None in `lines` is a moment without any."""
+    """What to print: what is open already, then each change. None in `lines` is a moment without any.
+
+    Nothing is judged before what is there has been read, which shows in some moments without a line.
+    """
     watch = Watch()
-    judged, started, fresh = time.monotonic(), False, True
+    judged, fresh, pauses = time.monotonic(), True, 0
     for raw in lines:
-        if raw is not None:
+        if raw is None:
+            pauses += 1
+        else:
             intake.take(raw)
             fresh = True
-            if not started or time.monotonic() - judged < _EVERY_S:
+            if time.monotonic() - judged < _EVERY_S:
                 continue
-        if fresh or watch.is_waiting:
-            yield from _judged(watch, intake, started=started, as_json=as_json)
-            judged, started, fresh = time.monotonic(), True, False
-    yield from _judged(watch, intake, started=started, as_json=as_json)
+        if pauses >= _PAUSES and (fresh or watch.is_waiting):
+            yield from _judged(watch, intake, as_json=as_json)
+            judged, fresh = time.monotonic(), False
+    yield from _judged(watch, intake, as_json=as_json)
 
 
-def _judged(watch: Watch, intake: Intake, *, started: bool, as_json: bool) -> Iterator[str]:
-    found, now = incidents(intake.facts), time.time()
-    for change in watch.changes(found, now) if started else watch.start(found, now):
+def _judged(watch: Watch, intake: Intake, *, as_json: bool) -> Iterator[str]:
+    for change in watch.changes(incidents(intake.facts), time.time()):
         yield _as_json(change) if as_json else _as_text(change)
 
 

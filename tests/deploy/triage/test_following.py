@@ -14,7 +14,7 @@ from deploy.command.triage.growing import growing
 from deploy.command.triage.intake import Intake
 from shared.moments import rfc3339
 from tests.deploy.triage.operator import following, journal_stand_in
-from tests.deploy.triage.reading import ONE, incidents_of, said
+from tests.deploy.triage.reading import ONE, OTHER, incidents_of, said
 
 
 def now(event: str, *, process: str = "sweeper", level: str = "warning", **keys: Any) -> str:
@@ -105,18 +105,32 @@ class TestWatch:
         ]
         assert told == [["open"], [], [], ["closed"], []]  # a loop is over when it has been quiet for a while
 
-    def test_what_is_over_at_the_start_is_not_told_but_the_next_one_is(self) -> None:
+    def test_what_was_over_before_anybody_looked_is_not_told_but_the_next_one_is(self) -> None:
         watch = Watch()
-        assert list(watch.start(incidents_of(self.OVER), self.at(9000))) == []
+        assert list(watch.changes(incidents_of(self.OVER), self.at(9000))) == []
         again = [*self.OVER, said("workspace.marked_offline", 9100, workspace_id=ONE, reason="exited")]
         assert [change.what for change in watch.changes(incidents_of(again), self.at(9101))] == ["open"]
 
-    def test_one_that_opened_and_closed_between_two_looks_is_told_whole(self) -> None:
+    def test_one_that_opened_and_closed_between_two_looks_is_told_whole_and_once(self) -> None:
         watch = Watch()
-        list(watch.start([], self.at(0)))
-        bad = said("sweep.aborted", 10, level="warning", reason="timeout", remaining=3)
-        changes = watch.changes(incidents_of([bad]), self.at(500))
-        assert [change.what for change in changes] == ["open", "closed"]
+        bad = [said("sweep.aborted", 10, level="warning", reason="timeout", remaining=3)]
+        told = [[c.what for c in watch.changes(incidents_of(bad), self.at(at))] for at in (5, 41, 42, 80)]
+        assert told == [["open"], ["closed"], [], []]
+        late = Watch()
+        assert [c.what for c in late.changes(incidents_of(bad), self.at(42))] == ["open", "closed"]
+        assert list(late.changes(incidents_of(bad), self.at(43))) == []
+
+    def test_one_that_becomes_part_of_a_larger_one_is_told_as_that(self) -> None:
+        watch = Watch()
+        one = said("workspace.marked_offline", 0, workspace_id=ONE, reason="exited", exit_code=137)
+        other = said("workspace.marked_offline", 5, workspace_id=OTHER, reason="exited", exit_code=137)
+        list(watch.changes(incidents_of([one]), self.at(1)))
+        (change,) = watch.changes(incidents_of([one, other]), self.at(6))
+        assert change.incident.workspaces == (ONE, OTHER)
+        back = [said("workspace.marked_online", 9, workspace_id=i, reason="running") for i in (ONE, OTHER)]
+        told = watch.changes(incidents_of([one, other, *back]), self.at(10))
+        assert [change.what for change in told] == ["closed"]
+        assert not watch.is_waiting
 
 
 def test_lines_come_whole_however_they_are_written(tmp_path: Path) -> None:
@@ -132,6 +146,6 @@ def test_lines_come_whole_however_they_are_written(tmp_path: Path) -> None:
 
 
 def test_while_lines_pour_in_it_is_judged_now_and_then() -> None:
-    lines = [None, *[now("sweep.completed", level="info").encode()] * 5000, now(**AWAY).encode(), None]
+    lines = [None] * 3 + [*[now("sweep.completed", level="info").encode()] * 5000, now(**AWAY).encode(), None]
     told = list(follow(Intake(), lines, as_json=False))
     assert len(told) == 1

@@ -66,5 +66,5 @@ def test_each_of_its_commands_does_what_it_says(tmp_path: Path) -> None:
         assert f"workspace {id_of('billing-bot')} went offline: exited, exit 137" in text
     assert "1 incident, the workspace's." in verdict
     assert "container.not_running state=exited exit_code=137 answer=503" in one
-    assert followed.count("  open  ") == followed.count("  closed  ")  # none, if the journal came at once
+    assert followed.count("  open  ") == followed.count("  closed  ")  # all is over
     assert "<svg" in (tmp_path / "report.html").read_text()
