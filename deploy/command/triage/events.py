@@ -73,7 +73,8 @@ def _started(facts: Facts, at: float, keys: Keys) -> None:
 def _swept(facts: Facts, at: float, keys: Keys) -> None:
     duration_ms, list_ms = number(keys, "duration_ms"), number(keys, "list_ms")
     facts.sweeps.add(at)
-    raise_to(facts.sweep_ms.at(at), {"all": duration_ms, "list": list_ms})
+    listed = number(keys, "running") + number(keys, "not_running") > 0
+    raise_to(facts.sweeps_when.at(at), {"all": duration_ms, "list": list_ms, "listed": listed})
     sweep = Sweep(
         duration_ms,
         at,

@@ -13,7 +13,6 @@ of a journal whose message was left out because of its size; ours, but with no t
 
 PROCESSES = frozenset({"sweeper", "api", "command"})
 
-_PRIORITY = re.compile(rb"<\d>")
 _OUR_BEGINNING = b'{"ts": "'
 _EVENT = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
 _MICROSECONDS = 1e6
@@ -36,11 +35,10 @@ class Text(NamedTuple):
 
 
 def parse(raw: bytes, *, in_journal: bool = False) -> Line | Text | Skipped:
-    """What a line of input, or the message `in_journal`, says. `journalctl`'s usual form is understood too:
-    text before our JSON.
+    """What a line of input, or the message `in_journal`, says.
+
+    Before our JSON other text may stand: the journal's `<N>`, or what `journalctl` and others put there.
     """
-    if raw[:1] == b"<" and (prefix := _PRIORITY.match(raw)):
-        raw = raw[prefix.end() :]
     if raw[:1] != b"{":
         begins = raw.find(_OUR_BEGINNING)
         if begins < 0:

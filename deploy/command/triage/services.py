@@ -158,7 +158,7 @@ def _bugs(facts: Facts) -> Iterator[Incident]:
 
 def _overran(facts: Facts, span: Span) -> Incident:
     """Whose slowness it was shows where the time of the sweeps went."""
-    values = list(facts.sweep_ms.inside(span.first - SLACK_S, span.last + SLACK_S))
+    values = list(facts.sweeps_when.inside(span.first - SLACK_S, span.last + SLACK_S))
     total, listing = sum(value["all"] for value in values), sum(value["list"] for value in values)
     refused = (*facts.spans("datastore"), *facts.spans("lookup_failed"))
     if any(Window(s.first, s.last).touches(span.first, span.last) for s in refused):

@@ -168,8 +168,7 @@ def _errors(errors: list[tuple[str, str, Sample]]) -> Iterable[RenderableType]:
     yield from ("", _heading("Top errors"))
     for event, code, sample in errors[:_MOST_ROWS]:
         text = Text(f"  {sample.count:>7,}  ", style=_LEVEL_STYLES.get(sample.level, ""))
-        text.append(f"{harmless(event)} ", style="bold")
-        text.append(harmless(code), style="bold")
+        text.append(" ".join(filter(None, (event, harmless(code)))), style="bold")
         times = dict.fromkeys((clock(sample.first), clock(sample.last)))
         text.append(f" {'-'.join(times)}", style="dim")
         yield text

@@ -122,7 +122,7 @@ def _bars(name: str, tone: Tone, counts: Iterable[tuple[float, int]], grid: _Col
 
 def _sweeps(facts: Facts, grid: _Columns) -> Lane:
     values = grid.empty()
-    for at, longest in facts.sweep_ms.items():
+    for at, longest in facts.sweeps_when.items():
         values[grid.of(at)] = max(values[grid.of(at)], longest["all"])
     most = max(values)
     total = f"{most / _SECOND_MS:.1f} s" if most >= _SECOND_MS else f"{most:.0f} ms"

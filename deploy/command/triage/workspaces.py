@@ -100,13 +100,13 @@ def workspace_incidents(facts: Facts, outages: list[Window]) -> Iterator[Inciden
 
 
 def _stories(workspace_id: str, spans: Spans) -> Iterator[_Story]:
-    listed = [span for span in spans if span.tallies]
-    for number, span in enumerate(listed):
-        later = [after.opening for after in listed[number + 1 :] if after.opening]
-        changes = [span.closing, *later[:1]] if span.closing else []
+    later: list[tuple[float, str]] = []  # the first change after this span
+    for span in reversed(list(spans)):
+        changes = [span.closing, *later] if span.closing else []
         back = next((at for at, state in changes if state != "offline"), None)
         well = next((at for at, state in changes if state == "online"), None)
         yield _Story(workspace_id, span, back, well)
+        later = [span.opening] if span.opening else later
 
 
 def _loop(story: _Story) -> Incident:

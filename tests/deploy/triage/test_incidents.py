@@ -163,6 +163,13 @@ class TestDocker:
         incident = only([*transient(10), *transient(12, OTHER)])
         assert (incident.kind, incident.requests) == (Kind.ENGINE_UNANSWERED, 2)
 
+    def test_that_docker_listed_meanwhile_is_said_only_if_it_did(self) -> None:
+        asked = [line for at in range(0, 60, 10) for line in transient(at)]
+        told = "Docker listed its containers meanwhile"
+        assert told in only([started(0), *asked, *sweeps(1, 50, running=3)]).summary
+        assert told not in only([started(0), *asked, *sweeps(1, 50, unknown=3)]).summary
+        assert told not in only([started(0), *asked, *sweeps(70, 80, running=3)]).summary
+
     def test_a_sick_container_before_and_after_an_outage_is_not_the_outage_s(self) -> None:
         lines = [
             *(line for at in range(0, 600, 30) for line in transient(at)),
