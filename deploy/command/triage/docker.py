@@ -103,7 +103,7 @@ def _unanswered(facts: Facts, group: _Unanswered) -> Incident:
     alone = len(group.workspaces) == 1
     workspaces = tuple(sorted(group.workspaces))
     listed = any(sweep["listed"] for sweep in facts.sweeps_when.inside(group.began, group.ended))
-    others = " Docker listed its containers meanwhile." if listed else ""
+    others = "; Docker listed its containers meanwhile" if listed else ""
     about = f"the container of {whom(workspaces)}" if alone else f"{len(workspaces)} containers"
     return Incident(
         kind=Kind.CONTAINER_UNANSWERED if alone else Kind.ENGINE_UNANSWERED,
@@ -113,7 +113,7 @@ def _unanswered(facts: Facts, group: _Unanswered) -> Incident:
         else (Entry.ENGINE_COULD_NOT_ANSWER,),
         began=group.began,
         ended=group.ended,
-        summary=f"Docker could not tell about {about} ({group.reason}): {group.answers}." + others,
+        summary=f"Docker could not tell about {about} ({group.reason}): {group.answers}{others}" + others,
         workspaces=workspaces,
         requests=group.requests,
         counts={"lists": group.tallies["soft"]},

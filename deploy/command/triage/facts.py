@@ -100,7 +100,7 @@ class Facts:
         self.sweep_interval_s = 0.0
         self.slowest: Extremes[Sweep] = Extremes(_SLOWEST, key=lambda sweep: (-sweep.duration_ms, *sweep))
         self.sweeps_when: Buckets[Counter[str]] = Buckets(_MOST_BUCKETS, make=Counter, merge=raise_to)
-        """Of the longest sweeps the milliseconds of `all` and of its `list`; whether one `listed` something."""
+        """Of the longest sweeps the milliseconds of `all` and of its `list`; whether one `listed` any."""
         self.lanes: Buckets[Counter[str]] = Buckets(_MOST_BUCKETS, make=Counter, merge=Counter.update)
         """How many of what there were when."""
         self.marks: Buckets[Counter[str]] = Buckets(_MOST_MARK_BUCKETS, make=Counter, merge=Counter.update)
