@@ -113,7 +113,7 @@ def _unanswered(facts: Facts, group: _Unanswered) -> Incident:
         else (Entry.ENGINE_COULD_NOT_ANSWER,),
         began=group.began,
         ended=group.ended,
-        summary=f"Docker could not tell about {about} ({group.reason}): {group.answers}{others}" + others,
+        summary=f"Docker could not tell about {about} ({group.reason}): {group.answers}{others}",
         workspaces=workspaces,
         requests=group.requests,
         counts={"lists": group.tallies["soft"]},
