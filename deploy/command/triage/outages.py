@@ -12,7 +12,8 @@ from deploy.handbook import Entry
 SLACK_S = 30.0
 """An outage is noticed at a sweep, its first victims may be earlier; and answers in flight end later."""
 
-_STILL_AWAY_S = 60.0
+_SAME_S = 15.0
+"""What begins so soon after another has ended is the same one: it was seen by two, or by a new process."""
 
 
 @dataclass(slots=True)
@@ -48,39 +49,26 @@ def windows(facts: Facts, kind: str, *, opening: str, closing: str) -> list[Wind
 def _of_one_process(edges: Iterable[Edge], opening: str, closing: str) -> Iterable[Window]:
     open_: Window | None = None
     for edge in edges:
-        if edge.event == opening and open_ is not None and _goes_on(open_, edge):
-            open_.ended = None
-        elif edge.event == opening:
-            if open_ is not None:
-                yield open_
-            open_ = Window(edge.at, processes={edge.process}, first=edge)
-            if edge.process == "command":  # it ends with its answer, and never tells of the end
-                open_.ended = edge.at
-        elif edge.event == closing:
-            if open_ is None or open_.ended is not None:  # its beginning is not among the lines
-                yield from [open_] if open_ else []
-                open_ = Window(edge.at - number(edge.keys, "down_s"), processes={edge.process})
+        if edge.event == opening:
+            if open_ is None:
+                open_ = Window(edge.at, processes={edge.process}, first=edge)
+            open_.reasons[word(edge.keys, "reason")] += 1
+        elif edge.event == closing and open_ is None:  # its beginning is not among the lines
+            open_ = Window(edge.at - number(edge.keys, "down_s"), processes={edge.process})
+        # A new process knows nothing of it: it sees it again at once, or it is over. The command never tells.
+        if open_ is not None and (edge.event != opening or edge.process == "command"):
             open_.ended = edge.at
             yield open_
             open_ = None
-        elif open_ is not None and open_.ended is None:  # a new process knows nothing of it
-            open_.ended = edge.at
-        if open_ is not None and edge.event == opening:
-            open_.reasons[word(edge.keys, "reason")] += 1
     if open_ is not None:
         yield open_
-
-
-def _goes_on(window: Window, edge: Edge) -> bool:
-    """Whether a new beginning is the outage that a restart of the process had cut in two."""
-    return window.ended is None or (edge.process != "command" and edge.at - window.ended <= _STILL_AWAY_S)
 
 
 def _merged(sorted_windows: list[Window]) -> list[Window]:
     merged: list[Window] = []
     for window in sorted_windows:
         last = merged[-1] if merged else None
-        if last is None or (last.ended is not None and window.began > last.ended + SLACK_S / 2):
+        if last is None or (last.ended is not None and window.began > last.ended + _SAME_S):
             merged.append(window)
             continue
         last.ended = None if None in (last.ended, window.ended) else max(last.ended or 0, window.ended or 0)

@@ -114,6 +114,10 @@ class TestServices:
         lines = [started(0), *sweeps(1, 100), away, *sweeps(700, 800)]
         assert [incident.kind for incident in incidents_of(lines)] == [Kind.DATABASE_AWAY]
 
+    def test_silence_is_explained_by_a_sweeper_that_was_stopped(self) -> None:
+        lines = [started(0), *sweeps(1, 100), said("process.stopped", 101), started(690), *sweeps(700, 800)]
+        assert [incident.kind for incident in incidents_of(lines)] == [Kind.SERVICE_RESTARTED]
+
     def test_with_a_long_interval_silence_says_nothing(self) -> None:
         slow = said("process.started", 0, settings={"SWEEP_INTERVAL": 600.0})
         assert incidents_of([slow, *sweeps(0, 10), *sweeps(600, 610), *sweeps(1200, 1210)]) == []
@@ -158,6 +162,30 @@ class TestDocker:
         ]
         away = next(i for i in incidents_of(lines) if i.kind == Kind.ENGINE_AWAY)
         assert "no workspace was marked" in away.summary
+
+    def test_an_agent_that_fell_silent_meanwhile_is_no_mark_of_a_container(self) -> None:
+        away = said("engine.unreachable", 10, level="warning", reason="timeout")
+        found = incidents_of([away, offline(50, reason="heartbeat_stale")])
+        assert "no workspace was marked" in next(i for i in found if i.kind == Kind.ENGINE_AWAY).summary
+
+    def test_what_follows_from_it_is_no_news(self) -> None:
+        lines = [
+            said("engine.unreachable", 10, level="warning", reason="timeout"),
+            said("sweep.aborted", 12, level="warning", reason="timeout", remaining=40),
+            said("sweep.overran", 15, level="warning", interval_ms=15000, late_ms=3000),
+            *transient(20),
+            said("plugin.install_failed", 20, level="warning", code="container_engine_unavailable"),
+            said("engine.recovered", 40, down_s=30),
+        ]
+        assert only(lines).kind == Kind.ENGINE_AWAY
+
+    def test_two_outages_that_are_apart_are_two(self) -> None:
+        lines = [
+            said(event, at, level="warning", reason="timeout", down_s=10)
+            for at in (0, 60)
+            for event, at in (("engine.unreachable", at), ("engine.recovered", at + 10))
+        ]
+        assert [incident.lasted for incident in incidents_of(lines)] == [10, 10]
 
     def test_several_unanswered_without_an_outage_are_docker_as_a_whole(self) -> None:
         incident = only([*transient(10), *transient(12, OTHER)])

@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -14,13 +13,9 @@ from shared.moments import rfc3339
 from tests.deploy.triage.golden import PAGE, page
 from tests.deploy.triage.operator import ENTRY, journal_stand_in
 from tests.deploy.triage.reading import of_situation
+from tests.handbook.pages import blocks
 from tests.situations.scene import id_of
 from tests.support.processes import CHECKOUT
-
-
-def blocks(name: str) -> list[str]:
-    """The shell blocks of the handbook's page."""
-    return re.findall(r"^```sh\n(.*?)^```$", (PAGE.parent / name).read_text(), re.MULTILINE | re.DOTALL)
 
 
 def of_now(lines: list[str]) -> list[str]:
