@@ -68,7 +68,7 @@ LISTED = {
 def test_every_command_is_run_by_a_test(page: Path) -> None:
     """A test that runs them calls `blocks` with the page's name; it says where it runs them, if not all."""
     run = {on for name, on in _calls() if name == page.name}
-    for on in ("any",):
+    for on in ("any", "host"):
         left = [block for block in blocks(page.name, on=on) if not block.startswith(tuple(LISTED))]
         assert not left or run & {on, None}, f"no test runs these of {page.name}: {left}"
 

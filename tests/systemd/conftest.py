@@ -13,7 +13,7 @@ ENGINE_GROUP = 990
 """The machines' group docker, which may use the socket of the engine outside."""
 
 OWN_DATABASE = "postgresql://somebody:secret@127.0.0.1/platform"
-_OWN_SERVER = """
+OWN_SERVER = """
 apt-get -qq install -y --no-install-recommends postgresql >/dev/null 2>&1
 cd / && runuser -u postgres -- psql -qc "CREATE ROLE somebody LOGIN PASSWORD 'secret'"
 runuser -u postgres -- psql -qc "CREATE DATABASE platform OWNER somebody"
@@ -40,6 +40,6 @@ def bare_machine(processes: None, module_directory: Path, docker_engine: DockerE
 @pytest.fixture(scope="module")
 def installed(bare_machine: Machine) -> Machine:
     """A host with the product, on a database that was there before, with a password, over TCP."""
-    bare_machine.does(_OWN_SERVER)
+    bare_machine.does(OWN_SERVER)
     bare_machine.does(INSTALL, DATABASE_URL=OWN_DATABASE)
     return bare_machine
