@@ -1,6 +1,7 @@
 """Lines that are still being written: files that grow and are rotated, pipes, the journal as it comes."""
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from deploy.command.triage.sources import LONGEST, is_piped, journalctl
+from deploy.command.triage.sources import LONGEST, Unreadable, is_piped, journalctl
 
 _CHUNK = 1 << 18
 _PAUSE_S = 0.25
@@ -62,14 +63,12 @@ class Pipe:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.ended = False
-        os.set_blocking(descriptor, False)
 
     def more(self) -> bytes:
         """What was written; b"" if nothing was, or it has ended."""
-        try:
-            chunk = os.read(self._descriptor, _CHUNK)
-        except BlockingIOError:
+        if self.ended or not select.select([self._descriptor], [], [], 0)[0]:
             return b""
+        chunk = os.read(self._descriptor, _CHUNK)
         self.ended = not chunk
         return chunk
 
@@ -85,18 +84,22 @@ def growing(files: Sequence[str], since: float | None) -> Iterator[Iterator[byte
                 sources.append(Pipe(sys.stdin.fileno()))
             else:
                 sources.append(stack.enter_context(closing(Tail(Path(name)))))
-        if not sources:
-            sources.append(Pipe(_follow_journal(since, stack)))
-        yield _lines(sources)
+        if sources:
+            yield _lines(sources)
+        else:
+            yield from _journal(since, stack)
 
 
-def _follow_journal(since: float | None, stack: ExitStack) -> int:
+def _journal(since: float | None, stack: ExitStack) -> Iterator[Iterator[bytes | None]]:
     command = journalctl(since, "--follow", "--no-tail")
     process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
     stack.callback(process.terminate)
     if process.stdout is None:
-        raise OSError("journalctl has no output")
-    return process.stdout.fileno()
+        raise Unreadable("journalctl has no output")
+    pipe = Pipe(process.stdout.fileno())
+    yield _lines([pipe])
+    if pipe.ended and process.wait():
+        raise Unreadable(f"journalctl ended with status {process.returncode}")
 
 
 def _lines(sources: Sequence[_Source]) -> Iterator[bytes | None]:

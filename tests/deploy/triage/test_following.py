@@ -13,7 +13,7 @@ from deploy.command.triage.follow import Watch, follow
 from deploy.command.triage.growing import growing
 from deploy.command.triage.intake import Intake
 from shared.moments import rfc3339
-from tests.deploy.triage.operator import following, journal_stand_in
+from tests.deploy.triage.operator import following, journal_stand_in, refused
 from tests.deploy.triage.reading import ONE, OTHER, incidents_of, said
 
 
@@ -87,6 +87,11 @@ def test_the_journal_is_followed(tmp_path: Path) -> None:
     asked = (tmp_path / "asked").read_text()
     assert "--follow" in asked
     assert "--since=@" in asked
+
+
+def test_a_journal_that_cannot_be_followed_is_no_quiet_one(tmp_path: Path) -> None:
+    path = journal_stand_in(tmp_path, "exit 3")
+    assert refused("--follow", path=path) == "healthsweep: journalctl ended with status 3"
 
 
 class TestWatch:
