@@ -96,6 +96,22 @@ async def test_what_the_manager_hears(private_postgres: PostgresServer, short_di
             assert await manager.status("finishing")
 
 
+@pytest.mark.long
+async def test_a_postgresql_that_hangs_is_no_reason_to_be_ended(
+    private_postgres: PostgresServer, short_directory: Path
+) -> None:
+    url = await private_postgres.create_migrated_database()
+    with Manager(short_directory / "notify") as manager:
+        environment = {"DATABASE_URL": url, **NO_ENGINE, **manager.watching(60)}
+        async with running_api(environment, short_directory) as api:
+            assert await manager.told() == "READY=1"
+            private_postgres.pause()
+            await asyncio.sleep(60)
+            private_postgres.resume()
+            await api.event("database.recovered")
+            assert manager.longest_silence() < 30  # half of WatchdogSec in the unit
+
+
 async def test_a_refused_setting_is_said_to_the_manager(database_url: str, short_directory: Path) -> None:
     with Manager(short_directory / "notify") as manager:
         environment = {

@@ -144,4 +144,12 @@ API = (
         "                if not await self._store.is_allowed(",
         f"{_WIRE}asks_once_before_anything_is_fetched[full name]",
     ),
+    # What operators are alarmed by
+    Mutant(
+        "a contradiction is over when Docker cannot tell",
+        "api/contradictions.py",
+        "isinstance(await self._container(workspace_id), Running)",
+        "not isinstance(await self._container(workspace_id), NotRunning)",
+        "tests/api/test_contradictions.py::test_it_is_over_when_the_container_is_back",
+    ),
 )

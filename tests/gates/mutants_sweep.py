@@ -170,4 +170,19 @@ SWEEP = (
         "none_seen and many",
         f"{_SWEEPER}brake.py::test_force_lifts_it_for_one_sweep",
     ),
+    # The manager's watchdog
+    Mutant(
+        "who has nothing to do is taken for hung",
+        "shared/systemd.py",
+        "        await asyncio.sleep(watchdog_s() / 2)\n        alive()\n",
+        "        await asyncio.sleep(watchdog_s() / 2)\n",
+        "tests/shared/test_systemd.py::test_who_has_nothing_to_do_is_not_taken_for_hung",
+    ),
+    Mutant(
+        "who is not watched feeds all the same",
+        "shared/systemd.py",
+        ' or os.environ.get("WATCHDOG_PID", _own_pid()) != _own_pid()',
+        "",
+        "tests/shared/test_systemd.py::test_who_is_not_watched_says_nothing[WATCHDOG_PID]",
+    ),
 )

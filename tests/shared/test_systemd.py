@@ -94,7 +94,9 @@ def heard(manager: socket.socket) -> list[bytes]:
 
 async def test_who_has_nothing_to_do_is_not_taken_for_hung(watchdog: socket.socket) -> None:
     await systemd.idle(0.55)
-    assert heard(watchdog) == [b"WATCHDOG=1"] * 6  # each 0.1 s, and at the end
+    said = heard(watchdog)  # each 0.1 s, or later on a busy machine, and at the end
+    assert set(said) == {b"WATCHDOG=1"}
+    assert 2 <= len(said) <= 6
 
 
 @pytest.mark.parametrize("variable", ["WATCHDOG_PID", "WATCHDOG_USEC"])
