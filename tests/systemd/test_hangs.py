@@ -50,6 +50,9 @@ def test_a_service_that_hangs_is_replaced(machine: Machine) -> None:
         print(f"\n{unit} hung, replaced after {took:.1f} s")
         assert took < longest
         assert machine.shows(unit, "NRestarts") == ("1",)
+        stacks = machine.does(f"journalctl --output=cat --unit={unit} _PID={pid}")
+        assert "Fatal Python error: Aborted" in stacks
+        assert re.search(r'File "\S+/asyncio/base_events\.py", line \d+ in run_forever', stacks)
     assert machine.ready()
 
 
