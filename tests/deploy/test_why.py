@@ -131,7 +131,9 @@ async def test_offline_for_its_container_and_down(
     told = await ask(workspace)
     assert (told.codes, told.entry) == (["container_down"], Entry.CONTAINER_DIED)
     assert "Docker has no container for it" in told.lines["so"]
-    assert told.document["would_change"] == ["its container running, undisturbed for 2 s: online"]
+    assert told.document["would_change"] == [
+        "its container found running twice, 2 s apart, not restarted in between: online"
+    ]
     fake_daemon.containers[f"ws-{workspace}"] = State("running")
     told = await ask(workspace)
     assert told.codes == ["offline_but_running"]
@@ -276,6 +278,9 @@ async def test_a_crash_loop(ask: Asking, rows: asyncpg.Connection, fake_daemon: 
     workspace = await add_row(rows, runtime="langgraph")
     fake_daemon.containers[f"ws-{workspace}"] = State("restarting", exit_code=1)
     assert (await ask(workspace)).codes == ["shows_life_but_not_running", "crash_loop"]
+    await rows.execute("UPDATE public.workspaces SET status = 'offline'")
+    assert (await ask(workspace)).codes == ["crash_loop"]
+    await rows.execute("UPDATE public.workspaces SET status = 'online'")
     fake_daemon.containers[f"ws-{workspace}"] = State("running")
     for _ in range(3):
         for before, to, reason in (("online", "offline", "exited"), ("offline", "online", "running")):
@@ -317,6 +322,9 @@ async def test_a_runtime_that_cannot_be_read(
     finally:
         await rows.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert told.entry == Entry.RUNTIME_NOT_LOOKED_UP
-    assert told.codes == ["runtime_unreadable", "shows_life_but_not_running"]
+    assert told.codes == ["runtime_unreadable"]
+    assert told.document["kind"] == "unreadable"
+    assert told.document["now"]["outcome"] == "not_running"  # as the api sees it
+    assert told.document["would_change"] == ["what that is depends on its runtime, which cannot be read"]
     assert told.document["runtime"] is None
     assert "if it is external" in told.text

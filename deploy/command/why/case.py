@@ -12,7 +12,7 @@ from shared.settings import Settings
 from shared.transitions import CONTAINER_REASONS
 from sweeper.sweep import HEALED_BY_CONTAINER
 
-Kind = Literal["container", "external", "unswept", "elsewhere"]
+Kind = Literal["container", "external", "unswept", "elsewhere", "unreadable"]
 Look = Running | NotRunning | EngineError
 """The three outcomes as one value; each is told in words of its own."""
 
@@ -71,9 +71,11 @@ class Case:
 
 
 def kind_of(facts: Facts, settings: Settings) -> Kind:
-    """A runtime that cannot be read counts as one with a container, as it does for the api."""
+    """`unreadable`: our role may not read its runtime, so nobody knows whether it has a container here."""
     if facts.elsewhere:
         return "elsewhere"
+    if facts.runtime is None:
+        return "unreadable"
     if facts.runtime in settings.unswept_runtimes:
         return "unswept"
     return "external" if facts.runtime in settings.external_runtimes else "container"

@@ -55,7 +55,7 @@ def _unswept(case: Case) -> Remark | None:
 
 
 def _runtime_unreadable(case: Case) -> Remark | None:
-    if case.facts.runtime is not None:
+    if case.kind != "unreadable":
         return None
     says = (
         "its runtime cannot be read, so requests take it for one with a container here: if it is external,"
@@ -112,6 +112,8 @@ def _crash_loop(case: Case) -> Remark | None:
 def _down(case: Case) -> Remark | None:
     if not _may_be_marked(case, ("offline",)) or not isinstance(case.look, NotRunning):
         return None
+    if case.look.reason == "restarting":
+        return None  # Docker starts it again and again: a remark of its own
     name = case.look.container_name
     says = f"it is offline because its container does not run: `{_docker(case)} start {name}`"
     if case.look.reason == "missing":

@@ -43,7 +43,7 @@ def _one(words: str, matches: list[Match]) -> list[Match]:
 
 async def _look(facts: Facts, settings: Settings) -> Case:
     """Docker and the sweeper are asked side by side: each may keep us waiting."""
-    has_container = kind_of(facts, settings) in ("container", "unswept")
+    has_container = kind_of(facts, settings) not in ("external", "elsewhere")
     async with Engine(settings.docker_host, timeout=settings.engine_timeout) as engine:
         looking = asyncio.create_task(look_at(engine, facts)) if has_container else None
         pulse = await feel(settings)
