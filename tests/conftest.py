@@ -31,6 +31,8 @@ from tests.support.proxy import RecordingProxy
 from tests.support.remains import private_directory, remove
 
 _LONGEST_FIRST = (
+    "test_hangs.py",
+    "test_install.py",
     "test_mutants.py",
     "test_no_false_offline.py",
     "test_schemathesis.py",

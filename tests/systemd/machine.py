@@ -30,6 +30,11 @@ from tests.support.remains import descendants
 from tests.systemd.debian import WHEELS, bare_debian, wheels
 
 INSTALL = "bash /mnt/checkout/deploy/install"
+NEXT = """
+mkdir /root/next && cd /mnt/checkout && cp -r api deploy docs shared sweeper pyproject.toml LICENSE /root/next
+cd /root/next && sed -i 's/0.1.0/0.2.0/' shared/__init__.py
+"""
+"""Makes a checkout of a later version, at /root/next."""
 API, SWEEPER = "healthsweep-api.service", "healthsweep-sweeper.service"
 
 _BOOT_SECONDS = 60.0

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.support.engine import DockerEngine
-from tests.systemd.machine import API, INSTALL, SWEEPER, Machine
+from tests.systemd.machine import API, INSTALL, NEXT, SWEEPER, Machine
 
 CURRENT = "/opt/healthsweep/current"
 UNITS = ("healthsweep.target", "healthsweep-api.socket", API, SWEEPER)
@@ -20,12 +20,6 @@ KEPT = (
 )
 SECURE = 1.5
 """The most that `systemd-analyze security` may find."""
-
-NEXT = """
-mkdir /root/next && cd /mnt/checkout && cp -r api deploy docs shared sweeper pyproject.toml LICENSE /root/next
-cd /root/next && sed -i 's/0.1.0/0.2.0/' shared/__init__.py
-"""
-"""A later version, in a checkout of its own."""
 
 
 @pytest.fixture(scope="module")
