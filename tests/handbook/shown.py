@@ -20,7 +20,7 @@ _WANTED = re.compile(
     r"^<!-- (?P<situation>\w+): (?P<command>[^>]+) -->\n(?:\n```text\n(?P<shown>(?:(?!```).*\n)*?)```\n)?",
     re.MULTILINE,
 )
-_NUMBERS = re.compile(r"\d+(\.\d+)?")
+_NUMBERS = re.compile(r"\d+(\.\d+)?( ?(s|min|m|h))?\b")
 _IDS = re.compile(r"\b[0-9a-f]{12,64}\b")
 
 

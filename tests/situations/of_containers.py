@@ -7,7 +7,7 @@ from tests.situations.play import situation
 from tests.situations.scene import Scene
 
 
-@situation()
+@situation(REMOTE_LIVENESS_STALE_AFTER="60")
 async def quiet(scene: Scene) -> None:
     """Nothing happened: two workspaces came online, one plugin was installed and one fetched."""
     (workspace, _) = await scene.online("mail-triage", "billing-bot")
@@ -60,7 +60,7 @@ async def container_stopped_just_now(scene: Scene) -> None:
 @situation(OFFLINE_GRACE="0.1", ONLINE_GRACE="0.1")
 async def crash_loop(scene: Scene) -> None:
     """research-agent crash-loops: its container ends with 1 every few seconds and is restarted by Docker, so
-    it was marked offline 4 times or more.
+    it was marked offline 3 times or more.
 
     The workspace's fault: its program does not stay up.
     """
@@ -68,9 +68,15 @@ async def crash_loop(scene: Scene) -> None:
     looping = await scene.workspace(
         "research-agent", command=("/bin/sh", "-c", "sleep 2; exit 1"), restart="always"
     )
+    # dockerd waits twice as long each time, 12.8 s by now: long enough to look around.
     async with asyncio.timeout(90):
-        while len(scene.sweeper.events("workspace.marked_offline", workspace_id=looping.id)) < 4:
+        while (seen := await looping.running.inspect())["RestartCount"] < 7 or not seen["State"][
+            "Restarting"
+        ]:
             await asyncio.sleep(0.1)
+    here = scene.sweeper.position
+    await scene.marked("offline", looping, after=here)
+    assert len(scene.sweeper.events("workspace.marked_offline", workspace_id=looping.id)) >= 3
     assert (await scene.install(looping)).json["code"] in ("container_not_running", "copy_failed")
     await scene.look(looping)
     await scene.sweeper.sweeps(2)

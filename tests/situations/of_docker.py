@@ -121,7 +121,9 @@ async def containers_all_gone(scene: Scene) -> None:
     """
     fleet = await scene.online("mail-triage", "billing-bot", "research-agent", "report-writer", "code-review")
     here = scene.sweeper.position
+    scene.sweeper.send_signal(signal.SIGSTOP)  # so that no sweep sees some of them gone and others not
     await asyncio.gather(*(workspace.running.remove() for workspace in fleet))
+    scene.sweeper.send_signal(signal.SIGCONT)
     await scene.sweeper.event("sweep.held", after=here)
     await scene.sweeper.sweeps(2)
     await scene.look(fleet[0])

@@ -233,7 +233,7 @@ class Scene:
         port, metrics_port = self.environment["PORT"], self.environment["METRICS_PORT"]
         for here, there in (
             (str(self.place / "home"), "/var/lib/healthsweep"),
-            (f"docker -H unix://{self.engine.socket} ", "docker "),
+            (f"docker -H {self.engine.host} ", "docker "),  # what is said where DOCKER_HOST is the usual one
             (str(self.engine.socket), "/var/run/docker.sock"),
             (str(self.place), "/run"),
             (str(CHECKOUT), "/opt/healthsweep/current"),
