@@ -43,6 +43,13 @@ class TestSources:
         packed.write_bytes(gzip.compress(Path(FROZEN).read_bytes()))
         assert says(str(packed)) == says(FROZEN)
 
+    def test_a_line_without_an_end_is_one_that_is_cut(self, tmp_path: Path) -> None:
+        log = tmp_path / "run.log"
+        endless = '{"ts": "' + "x" * (3 << 20)
+        log.write_text(f"{endless}\n{said('sweep.held', 0, of=6)}\n")
+        read = document(str(log))["read"]
+        assert (read["lines"], read["skipped"]) == (1, {"cut": 1})
+
     def test_the_journal_if_there_is_nothing_else(self, tmp_path: Path) -> None:
         path = journal_stand_in(tmp_path, f"cat {IN_THE_JOURNAL}")
         assert says(path=path) == says(FROZEN)
