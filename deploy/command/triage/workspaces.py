@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploy.command.triage.facts import WORKSPACE_GAP_S, Facts
 from deploy.command.triage.incident import Fault, Incident, Kind, many, whom
-from deploy.command.triage.outages import Window
+from deploy.command.triage.outages import SLACK_S, Window
 from deploy.command.triage.spans import Span, Spans
 from deploy.command.triage.times import lasting
 from deploy.handbook import Entry
@@ -198,9 +198,9 @@ def _down(group: list[_Story], outages: list[Window]) -> Incident:
     requests = sum(story.span.tallies["503"] for story in group)
     workspaces = tuple(sorted(story.workspace_id for story in group))
     back = [story.back for story in group if story.back]
-    with_engine = len(group) > 1 and any(
-        window.ended is not None and window.ended - _TOGETHER_S <= began <= window.ended + _TOGETHER_S
-        for window in outages
+    ended_together = len(group) > 1 and group[0].most("offline ") in ("exited", "dead")
+    with_engine = ended_together and any(
+        window.ended is not None and abs(began - window.ended) <= SLACK_S for window in outages
     )
     ended: float | None = max(story.span.last for story in group)
     if offline:

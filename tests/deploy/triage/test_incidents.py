@@ -217,8 +217,14 @@ class TestDocker:
             offline(42, OTHER, exit_code=137),
         ]
         assert {incident.fault for incident in incidents_of(lines)} == {Fault.DOCKER}
-        alone = [*lines[:2], offline(42, exit_code=137)]
-        assert {incident.fault for incident in incidents_of(alone)} == {Fault.DOCKER, Fault.WORKSPACE}
+        not_so = (
+            [offline(42, exit_code=137)],
+            [offline(42, reason="missing"), offline(42, OTHER, reason="missing")],
+            [offline(99, exit_code=137), offline(99, OTHER, exit_code=137)],
+        )
+        for others in not_so:
+            faults = {incident.fault for incident in incidents_of([*lines[:2], *others])}
+            assert faults == {Fault.DOCKER, Fault.WORKSPACE}
 
 
 class TestWorkspaces:
