@@ -68,6 +68,7 @@ def _started(facts: Facts, at: float, keys: Keys) -> None:
     if isinstance(settings, Mapping):
         facts.sweep_interval_s = max(facts.sweep_interval_s, number(settings, "SWEEP_INTERVAL"))
     facts.edges["life"].add(Edge(at, keys["process"], "process.started", {}))
+    facts.lanes.at(at)["starts"] += 1
 
 
 def _swept(facts: Facts, at: float, keys: Keys) -> None:

@@ -37,13 +37,10 @@ _BANDS: tuple[tuple[str, Tone, frozenset[Kind]], ...] = (
     ("PostgreSQL", "bad", frozenset({Kind.DATABASE_AWAY, Kind.DATABASE_REFUSED})),
     ("brake", "warn", frozenset({Kind.SWEEP_HELD})),
     (
-        "services",
+        "services",  # not running, or idle
         "bad",
         frozenset(
             {
-                Kind.SERVICE_CRASHED,
-                Kind.SERVICE_KILLED,
-                Kind.SERVICE_RESTARTED,
                 Kind.SERVICE_STOPPED,
                 Kind.SETTINGS_INVALID,
                 Kind.SCHEMA_REFUSED,
@@ -54,6 +51,7 @@ _BANDS: tuple[tuple[str, Tone, frozenset[Kind]], ...] = (
     ),
 )
 _BARS: tuple[tuple[str, Tone, str], ...] = (
+    ("starts", "plain", "starts"),
     ("offline", "bad", "offline"),
     ("degraded", "warn", "degraded"),
     ("online", "good", "online"),

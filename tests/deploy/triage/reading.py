@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -49,8 +50,9 @@ def text_of(report: Report, *, width: int = 80, terminal: bool = False) -> str:
 
 
 def json_of(report: Report) -> str:
-    """The document, as a text to compare; the checkout's path is left out."""
-    return portable(json.dumps(as_json(report), indent=1) + "\n")
+    """The document, as a text to compare; the checkout's path is left out. A row of numbers is one line."""
+    text = json.dumps(as_json(report), indent=1) + "\n"
+    return portable(re.sub(r"\[\s+[\d.,\s]+\]", lambda numbers: " ".join(numbers[0].split()), text))
 
 
 def of_situation(name: str) -> list[str]:
