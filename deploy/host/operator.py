@@ -1,7 +1,7 @@
 """`healthsweep` on a host: the settings of its services, and the user that they run as.
 
-So it sees what they see: the database by peer login, Docker's socket by the group. `triage` alone stays root,
-because it reads files of whoever calls it.
+So it sees what they see: the database by peer login, Docker's socket by the group. `triage` does not come
+here: it needs neither.
 """
 
 import os
@@ -15,8 +15,6 @@ from deploy.host import layout
 from deploy.host.configuration import variables
 from shared.errors import HealthsweepError
 
-_OF_ROOT = "triage"
-
 
 def main() -> int:
     """The exit status of the command."""
@@ -28,8 +26,7 @@ def main() -> int:
         os.environ.update(variables(os.environ))
     except (HealthsweepError, ValueError) as problem:
         return _refuse(f"{layout.SETTINGS} cannot be read: {problem}")
-    if verb != _OF_ROOT:
-        _become(layout.USER)
+    _become(layout.USER)
     return command()
 
 

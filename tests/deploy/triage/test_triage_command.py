@@ -172,5 +172,15 @@ def test_it_begins_at_once_because_it_imports_nothing_of_the_others() -> None:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_on_a_host_it_needs_neither_root_nor_settings() -> None:
+    script = (CHECKOUT / "deploy/host/healthsweep").read_text()
+    here = script.replace("/opt/healthsweep/current/.venv/bin/python", sys.executable)
+    command = ["sh", "-euc", here, "healthsweep", "triage", FROZEN]
+    ended = subprocess.run(
+        command, cwd="/", capture_output=True, text=True, check=False, env={"LANG": "C.UTF-8"}
+    )
+    assert (ended.stdout, ended.stderr) == (says(FROZEN), "")
+
+
 def test_the_exit_status_is_0_also_where_much_is_wrong() -> None:
     assert run(FROZEN).returncode == 0
