@@ -121,6 +121,18 @@ async def test_one_sick_container_is_told_from_a_frozen_engine(
     assert (told.codes, told.document["now"]["reason"]) == (["container_could_not_be_asked"], "timeout")
 
 
+async def test_a_short_name_that_two_could_have_is_nobodys(
+    ask: Asking, rows: asyncpg.Connection, fake_daemon: FakeDaemon
+) -> None:
+    """A removed one counts, too: its container may still be there."""
+    workspace = "c9b59298-7bab-419b-b251-e0e4efd1b272"
+    fake_daemon.containers[f"ws-{workspace[:12]}"] = State("running")
+    await add_row(rows, runtime="langgraph", id=UUID(workspace))
+    assert (await ask(workspace)).document["now"]["outcome"] == "running"
+    await add_row(rows, "removed", runtime="langgraph", id=UUID("c9b59298-7ba0-419b-b251-e0e4efd1b272"))
+    assert (await ask(workspace)).document["now"]["outcome"] == "not_running"
+
+
 # What heals an offline workspace
 
 

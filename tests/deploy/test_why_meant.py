@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from deploy.command.why.store import find
 from tests.deploy.operator import NOBODY, Operator
 from tests.support.daemon import FakeDaemon, State
 from tests.support.rows import add_row
@@ -21,11 +22,15 @@ IDS = (
 
 
 @pytest.fixture
-async def operator(operator: Operator, rows: asyncpg.Connection, fake_daemon: FakeDaemon) -> Operator:
-    """With a daemon and four workspaces, one of which is removed."""
+async def four(rows: asyncpg.Connection) -> None:
+    """Workspaces, one of which is removed."""
     names = ("Reviewer", "reviewer-2", "writer", "Reviewer")
     for workspace, name, status in zip(IDS, names, ("online",) * 3 + ("removed",), strict=True):
         await add_row(rows, status, id=UUID(workspace), name=name, runtime="langgraph")
+
+
+@pytest.fixture
+def operator(operator: Operator, four: None, fake_daemon: FakeDaemon) -> Operator:
     operator.environment = {**operator.environment, "DOCKER_HOST": fake_daemon.host}
     return operator
 
@@ -45,8 +50,8 @@ async def operator(operator: Operator, rows: asyncpg.Connection, fake_daemon: Fa
         ("d744", 3),
     ],
 )
-async def test_words_that_mean_one(words: str, meant: int, operator: Operator) -> None:
-    assert (await operator.json("why", words))["id"] == IDS[meant]
+async def test_words_that_mean_one(words: str, meant: int, four: None, rows: asyncpg.Connection) -> None:
+    assert [str(match.id) for match in await find(rows, words)] == [IDS[meant]]
 
 
 async def test_words_that_mean_several(operator: Operator) -> None:
@@ -59,10 +64,14 @@ async def test_words_that_mean_several(operator: Operator) -> None:
     ]
 
 
-@pytest.mark.parametrize("words", [NOBODY, "nobody", "%", "' OR true --"])
-async def test_words_that_mean_none(words: str, operator: Operator) -> None:
-    sentence = await operator.refused("why", words)
-    assert sentence == f"there is no workspace whose id or name begins with {words!r}"
+@pytest.mark.parametrize("words", [NOBODY, "nobody", "%", "_", "' OR true --"])
+async def test_words_that_mean_none(words: str, four: None, rows: asyncpg.Connection) -> None:
+    assert await find(rows, words) == []
+
+
+async def test_nobody_is_a_sentence(operator: Operator) -> None:
+    sentence = await operator.refused("why", "nobody")
+    assert sentence == "there is no workspace whose id or name begins with 'nobody'"
 
 
 async def test_in_a_pipe_it_is_ten_plain_lines(operator: Operator, fake_daemon: FakeDaemon) -> None:

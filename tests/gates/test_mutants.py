@@ -8,6 +8,7 @@ import pytest
 
 from tests.gates.mutants import Workbench
 from tests.gates.mutants_api import API
+from tests.gates.mutants_command import COMMAND
 from tests.gates.mutants_door import DOOR
 from tests.gates.mutants_rows import ROWS
 from tests.gates.mutants_sweep import SWEEP
@@ -15,7 +16,7 @@ from tests.gates.mutants_table import TABLE
 from tests.support.postgres import PostgresServer
 from tests.support.processes import CHECKOUT
 
-MUTANTS = (*TABLE, *DOOR, *SWEEP, *ROWS, *API)
+MUTANTS = (*TABLE, *DOOR, *SWEEP, *ROWS, *API, *COMMAND)
 AT_ONCE = 3
 
 
