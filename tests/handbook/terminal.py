@@ -61,5 +61,6 @@ def terminal(scene: Scene, workspace: Workspace, **environment: str) -> Terminal
         "ID": workspace.id,
         "URL": scene.api.url,
         "ADMIN_TOKEN": scene.api.admin_token,
+        "AGENT_TOKEN": workspace.token,
     }
     return Terminal(service_environment({**scene.environment, **own, **environment}), working)
