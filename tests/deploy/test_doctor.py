@@ -284,21 +284,29 @@ async def test_a_registry_that_is_missing_or_broken(patient: Patient) -> None:
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[None]:
+def small_disk(place: Path, size: str) -> Iterator[None]:
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
     try:
         yield
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
 
-async def test_a_disk_that_is_full(patient: Patient, short_directory: Path) -> None:
+async def test_a_disk_that_is_full_or_will_be(patient: Patient, short_directory: Path) -> None:
     home = short_directory / "home"
-    with small_disk(home):
+    with small_disk(home, "1m"):
         (home / "ballast").write_bytes(b"x" * 1_000_000)
         says = f"0 MiB free for {home}, and an install may need 200 MiB"
         await patient.fails("disk", says, f"--max-depth=2 {home}", HEALTHSWEEP_HOME=str(home))
+    home = short_directory / "larger"
+    with small_disk(home, "400m"):
+        (home / "cache").mkdir()
+        (home / "cache" / "one").write_bytes(b"x" * 2**20)
+        says = "the cache of downloads may grow by 2047 MiB"
+        await patient.warns("disk", says, "CACHE_MAX_BYTES", HEALTHSWEEP_HOME=str(home))
+        enough = await patient.finding("disk", HEALTHSWEEP_HOME=str(home), CACHE_MAX_BYTES="50MiB")
+        assert enough.mark == "ok"
 
 
 # Services

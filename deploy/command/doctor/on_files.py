@@ -51,14 +51,25 @@ def _problem(plugin: Path) -> str | None:
 
 async def disk(settings: Settings) -> Finding:
     """There is room for the plugins that are fetched, and for the cache of downloads."""
+    return await asyncio.to_thread(_disk, settings)
+
+
+def _disk(settings: Settings) -> Finding:
     home = settings.healthsweep_home
     place = next((each for each in (home, *home.parents) if each.exists()), Path("/"))
-    free = (await asyncio.to_thread(shutil.disk_usage, place)).free
+    free = shutil.disk_usage(place).free
     needed = _STAGES * settings.plugin_install_max_dir_bytes
     says = f"{_mib(free)} MiB free for {home}"
     if free < needed:
         mend = f"make room: du --one-file-system --max-depth=2 {place} | sort -n | tail"
         return failed(f"{says}, and an install may need {_mib(needed)} MiB", mend, Entry.INSTALL_FAILED)
+    cache = home / "cache"
+    growth = settings.cache_max_bytes - sum(
+        each.stat().st_size for each in cache.rglob("*") if each.is_file()
+    )
+    if free < needed + growth:
+        mend = f"make room, or set CACHE_MAX_BYTES to less than {settings.cache_max_bytes}"
+        return warning(f"{says}, and the cache of downloads may grow by {_mib(growth)} MiB", mend)
     return ok(says)
 
 
