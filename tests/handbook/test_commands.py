@@ -18,11 +18,13 @@ from tests.support.nginx import running_nginx
 from tests.support.postgres import connected
 
 
-async def test_troubleshooting(scene: Scene) -> None:
+async def test_troubleshooting_and_settings(scene: Scene) -> None:
     (workspace,) = await scene.online("mail-triage")
     printed = await terminal(scene, workspace).runs(blocks("troubleshooting.md", on="any"))
     assert any("plugin.yaml" in text for text in printed), "the archive of a plugin is listed"
     assert any('"status": "installed"' in text for text in printed)
+    (said,) = await terminal(scene, workspace).runs(blocks("settings.md", on="any"))
+    assert "SWEEP_INTERVAL" in said
     assert any("containerd-shim" in text for text in printed)
 
 
@@ -104,12 +106,6 @@ def test_settings() -> None:
     assert (HANDBOOK / "settings.md").read_text() == settings_page.page(), "run: python -m tests.handbook"
     shown = set(re.findall(r"^\| `(\w+)` ", settings_page.page(), re.MULTILINE))
     assert shown == set(Settings.load({}).shown())
-
-
-async def test_settings_in_force(scene: Scene) -> None:
-    (workspace,) = await scene.connected("laptop-agent")
-    (said,) = await terminal(scene, workspace).runs(blocks("settings.md", on="any"))
-    assert "SWEEP_INTERVAL" in said
 
 
 async def test_backup(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,12 +47,16 @@ def test_the_index_has_every_page_troubleshooting_first() -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_log_line_that_is_shown_was_printed(page: Path) -> None:
     """Parts are left out where … stands."""
-    printed = [line for name in SITUATIONS for line in kept.read(name)]
-    for fence in fences(page):
-        for line in fence.content.splitlines() if fence.language == "json" else ():
-            if line.startswith('{"ts": '):
-                pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
-                assert any(pattern.fullmatch(other) for other in printed), f"nobody printed {line}"
+    contents = [fence.content for fence in fences(page) if fence.language == "json"]
+    for line in (line for content in contents for line in content.splitlines() if line.startswith('{"ts": ')):
+        pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+        assert any(pattern.fullmatch(other) for other in _printed()), f"nobody printed {line}"
+
+
+@cache
+def _printed() -> list[str]:
+    """What is kept of all situations."""
+    return [line for name in SITUATIONS for line in kept.read(name)]
 
 
 MONITORING = "tests/deploy/test_monitoring.py"
@@ -79,15 +83,18 @@ def test_the_tests_that_are_listed_exist(test: str) -> None:
     assert f"def {name}(" in (CHECKOUT / file).read_text()
 
 
-def _calls() -> Iterator[tuple[object, object]]:
+@cache
+def _calls() -> list[tuple[object, object]]:
     """Every `blocks("page.md", on=...)` in the tests: the page, and where."""
+    calls: list[tuple[object, object]] = []
     for path in (CHECKOUT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "blocks":
                 arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
                 given = [part.value for part in arguments if isinstance(part, ast.Constant)]
                 if given:
-                    yield given[0], given[1] if len(given) > 1 else None
+                    calls.append((given[0], given[1] if len(given) > 1 else None))
+    return calls
 
 
 def test_the_settings_that_are_shown_as_refused_are_refused() -> None:
