@@ -89,8 +89,8 @@ def _packages(*, with_server: bool) -> Step:
         must(*apt, "update", environ=environ)
         must(*apt, "install", "-y", "--no-install-recommends", *missing, environ=environ)
 
-    named = " ".join(missing)
-    return Step(f"install Debian packages {named}".rstrip(), do=install, is_done=lambda: not missing)
+    names = " ".join(missing) or "that it needs"
+    return Step(f"install the Debian packages {names}", do=install, is_done=lambda: not missing)
 
 
 def _back_to(before: Release | None, chosen: Release, problem: Exception) -> str:

@@ -189,7 +189,7 @@ def test_what_is_uninstalled_leaves_its_data_and_finds_it_again(machine: Machine
     said = machine.does(f"bash {CURRENT}/deploy/install uninstall")
     assert "settings and data stay" in said
     assert machine.run("ls /opt/healthsweep /usr/local/bin/healthsweep").stdout == ""
-    assert machine.does("systemctl list-unit-files --no-legend 'healthsweep*'") == ""
+    assert machine.run("systemctl list-unit-files --no-legend 'healthsweep*'").stdout == ""
     machine.does(f"ls {KEPT}")
     assert "healthsweep is not installed" in machine.does(f"{INSTALL} uninstall")
     machine.does("bash /root/next/deploy/install")
