@@ -44,6 +44,7 @@ class Asking:
         for as_json in (True, False):
             await why(Namespace(workspace=words, json=as_json), chosen)
             printed.append(self._capsys.readouterr().out)
+        assert len(printed[1].splitlines()) <= 10, printed[1]
         pairs = [line.partition("  ") for line in printed[1].splitlines()]
         lines = {word: said.strip() for word, _, said in pairs}
         return Told(json.loads(printed[0]), lines, printed[1])

@@ -13,7 +13,7 @@ from deploy.handbook import Entry, where
 from shared.errors import EngineError
 from shared.running import NotRunning, Running
 
-_MOST_REMARKS = 3
+_LINES = 10
 
 
 def document(case: Case) -> dict[str, Any]:
@@ -57,21 +57,26 @@ def _seen(look: Running | NotRunning | EngineError | None) -> dict[str, Any] | N
             return {"outcome": "unknown", "reason": look.reason, "detail": look.detail, "status": look.status}
 
 
-def lines(case: Case) -> Iterator[tuple[str, str]]:
-    """What a person reads: a word and a sentence each, what is certain before what it means."""
+def lines(case: Case) -> list[tuple[str, str]]:
+    """What a person reads: a word and a sentence each, what is certain before what it means.
+
+    There are ten at most, so not every remark has one; `document` has them all.
+    """
     facts, said = case.facts, remarks(case)
     runtime = facts.runtime or "not readable"
-    yield "workspace", f"{facts.name or '(no name)'}  {facts.id}  runtime {runtime}"
-    yield from _status(case)
+    certain = [("workspace", f"{facts.name or '(no name)'}  {facts.id}  runtime {runtime}"), *_status(case)]
     if case.look is not None:
-        yield "now", words.look(case.look)
+        certain.append(("now", words.look(case.look)))
     elif case.kind == "external":
-        yield "now", "external: there is no container here to look at"
-    yield from (("so", each.says) for each in said[:_MOST_REMARKS])
-    yield "heartbeat", _heartbeat(case)
-    yield "sweeper", _sweeper(case)
-    yield "changes by", "; or ".join(prospects(case))
-    yield "handbook", where(_entry(said))
+        certain.append(("now", "external: there is no container here to look at"))
+    rest = [
+        ("heartbeat", _heartbeat(case)),
+        ("sweeper", _sweeper(case)),
+        ("changes by", "; or ".join(prospects(case))),
+        ("handbook", where(_entry(said))),
+    ]
+    room = _LINES - len(certain) - len(rest)
+    return [*certain, *(("so", each.says) for each in said[:room]), *rest]
 
 
 def _status(case: Case) -> Iterator[tuple[str, str]]:
