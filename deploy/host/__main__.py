@@ -59,7 +59,7 @@ def _install(chosen: Release, *, dry_run: bool) -> int:
 
 def _preparation(chosen: Release) -> list[Step]:
     """The steps that come before anything changes for a version that runs."""
-    url = os.environ.get("DATABASE_URL") or configuration.variables({}).get("DATABASE_URL", database.PEER_URL)
+    url = os.environ.get("DATABASE_URL") or _known_url()
     own_server = url == database.PEER_URL
     return [
         _packages(with_server=own_server),
@@ -68,9 +68,13 @@ def _preparation(chosen: Release) -> list[Step]:
         configuration.settings_file(),
         configuration.admin_token(),
         *([database.role(), database.database()] if own_server else []),
-        configuration.database_url(url),
-        database.migration(chosen),
+        database.migration(chosen, url),
+        configuration.database_url(url),  # which is worth remembering by now
     ]
+
+
+def _known_url() -> str:
+    return configuration.variables({}).get("DATABASE_URL", database.PEER_URL)
 
 
 def _packages(*, with_server: bool) -> Step:
@@ -98,7 +102,7 @@ def _back_to(before: Release | None, chosen: Release, problem: Exception) -> str
     failed = f"{chosen.name} did not become ready ({problem})"
     if before is None or before == chosen:
         return f"{failed}; when that is mended, run deploy/install again"
-    if not database.fits(before):
+    if not database.fits(before, _known_url()):
         return f"{failed}, and {before.name} cannot run on the database that it has migrated: mend the first"
     _say(f"{failed}: going back to {before.name}")
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.home import read_variables
 from deploy.host import layout
-from deploy.host.steps import Step, content, write
+from deploy.host.steps import Step, StepFailed, content, write
 from shared.settings import Settings
 
 _HEAD = """\
@@ -68,11 +68,14 @@ def database_url(url: str) -> Step:
 
 
 def variables(own: Mapping[str, str]) -> dict[str, str]:
-    """`own`, completed as systemd completes a service's environment. Raises SettingsError, PermissionError.
+    """`own`, completed as systemd completes a service's environment. Raises StepFailed, PermissionError.
 
     What only root may read is read here: a process that is to become another user's has it by then.
     """
-    known = read_variables(layout.SETTINGS)
+    try:
+        known = read_variables(layout.SETTINGS)
+    except ValueError as problem:
+        raise StepFailed(f"{layout.SETTINGS} cannot be read: {problem}") from problem
     if layout.CREDENTIALS.exists():
         for path in layout.CREDENTIALS.iterdir():
             if text := (content(path) or b"").decode().strip():

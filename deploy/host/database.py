@@ -51,22 +51,23 @@ def removal() -> Step:
     )
 
 
-def migration(release: Release) -> Step:
-    """The step that brings the schema to that version's. Nobody else migrates on a host."""
+def migration(release: Release, url: str) -> Step:
+    """The step that brings the schema at `url` to that version's. Nobody else migrates on a host."""
     return Step(
         "migrate the database",
-        do=lambda: _migrate(release),
-        is_done=lambda: fits(release),
+        do=lambda: _migrate(release, url),
+        is_done=lambda: fits(release, url),
     )
 
 
-def fits(release: Release) -> bool:
-    """Whether the schema is the one that this version needs."""
-    return release.python.exists() and succeeds(*_command(release, "status"), environ=_environ())
+def fits(release: Release, url: str) -> bool:
+    """Whether the schema at `url` is the one that this version needs."""
+    return release.python.exists() and succeeds(*_command(release, "status"), environ=_environ(url))
 
 
-def _migrate(release: Release) -> None:
-    must(*_command(release, "migrate"), environ=_environ(), seconds=_PATIENCE)
+def _migrate(release: Release, url: str) -> None:
+    called = "healthsweep migrate"
+    must(*_command(release, "migrate"), environ=_environ(url), seconds=_PATIENCE, called=called)
 
 
 def _command(release: Release, verb: str) -> list[str]:
@@ -75,8 +76,9 @@ def _command(release: Release, verb: str) -> list[str]:
     return [*user, str(release.python), "-P", "-m", "deploy.command", verb]
 
 
-def _environ() -> dict[str, str]:
-    return variables({"PATH": "/usr/bin:/bin", "HOME": str(layout.STATE), "LOG_LEVEL": "warning"})
+def _environ(url: str) -> dict[str, str]:
+    given = {"PATH": "/usr/bin:/bin", "HOME": str(layout.STATE), "LOG_LEVEL": "warning"}
+    return variables({**given, "DATABASE_URL": url})
 
 
 def _exists(what: str) -> bool:
@@ -88,4 +90,5 @@ def _sql(statement: str) -> str:
     if not is_listening():
         raise StepFailed("PostgreSQL does not listen in /var/run/postgresql: start it, or set DATABASE_URL")
     psql = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
-    return must("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *psql, "-c", statement)
+    user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
+    return must(*user, *psql, "-c", statement, called="psql")

@@ -24,8 +24,8 @@ def main() -> int:
         return _refuse(f"the secrets in {layout.CREDENTIALS} are root's: sudo healthsweep {verb}")
     try:
         os.environ.update(variables(os.environ))
-    except (HealthsweepError, ValueError) as problem:
-        return _refuse(f"{layout.SETTINGS} cannot be read: {problem}")
+    except HealthsweepError as problem:
+        return _refuse(str(problem))
     _become(layout.USER)
     return command()
 

@@ -72,12 +72,18 @@ def succeeds(*command: str | Path, environ: Mapping[str, str] | None = None) -> 
     return run(*command, environ=environ).returncode == 0
 
 
-def must(*command: str | Path, environ: Mapping[str, str] | None = None, seconds: float = 900.0) -> str:
-    """What `command` prints. Raises StepFailed with the end of what it says where it fails."""
+def must(
+    *command: str | Path, environ: Mapping[str, str] | None = None, seconds: float = 900.0, called: str = ""
+) -> str:
+    """What `command` prints. Raises StepFailed with the end of what it says where it fails.
+
+    There it is `called` so, if its first word is only what starts it.
+    """
     ended = run(*command, environ=environ, seconds=seconds)
     if ended.returncode != 0:
         said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-3:]
-        raise StepFailed(f"{Path(command[0]).name} failed ({ended.returncode}): {' '.join(said)}")
+        name = called or Path(command[0]).name
+        raise StepFailed(f"{name} failed ({ended.returncode}): {' '.join(said)}")
     return ended.stdout
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.engine import DockerEngine
 from tests.support.forge import Forge
+from tests.systemd.conftest import OWN_DATABASE
 from tests.systemd.machine import API, INSTALL, SWEEPER, Machine
 
 AFTER_A_RESTART_S = 5.0
@@ -47,6 +48,27 @@ def test_the_database_that_was_named_is_used(machine: Machine) -> None:
     tables = 'cd / && runuser -u postgres -- psql -tAc "SELECT count(*) FROM workspaces" platform'
     assert machine.does(tables) == "0\n"
     assert "nothing to do" in machine.does(INSTALL)
+
+
+def test_a_database_that_cannot_be_used_is_not_taken(machine: Machine) -> None:
+    before = machine.listing()
+    for url in ("mysql://somewhere/else", f"{OWN_DATABASE}-of-nobody"):
+        refused = machine.run(INSTALL, DATABASE_URL=url)
+        assert refused.status == 1
+        assert refused.stderr.startswith("healthsweep: healthsweep migrate failed")
+        assert len(refused.stderr.splitlines()) == 1
+    assert machine.listing() == before
+    assert "nothing to do" in machine.does(INSTALL)
+
+
+def test_a_settings_file_that_cannot_be_read_is_named(machine: Machine) -> None:
+    settings = "/etc/healthsweep/healthsweep.env"
+    machine.does(f"cp -p {settings} /root && echo 'LOG_LEVEL=\"' >>{settings}")
+    for command in (INSTALL, "healthsweep status"):
+        refused = machine.run(command)
+        assert refused.status == 1
+        assert refused.stderr == f"healthsweep: {settings} cannot be read: No closing quotation\n"
+    machine.does(f"cp -p /root/healthsweep.env {settings}")
 
 
 @pytest.mark.parametrize("unit", [API, SWEEPER])
