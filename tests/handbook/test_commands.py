@@ -96,10 +96,12 @@ async def test_proxy(scene: Scene) -> None:
         own = f'-H "Authorization: Bearer {agent.token}"'
         download = ask.replace("/health", f"/workspaces/{agent.id}/plugins/hello/download")
         await using.runs([download.replace("curl ", f"curl {own} -o hello.tar.gz "), "tar -tzf hello.tar.gz"])
-        (status,) = await using.runs(
-            [ask.replace("-fsS", "-so /dev/null -w '%{http_code}'").replace("/health", "/metrics")]
-        )
-        assert status == "404"
+        card = {"id": agent.id, "agent_card": {"about": "x" * 2**19}, "delivery_mode": "poll"}
+        (using.directory / "card.json").write_text(json.dumps(card))
+        register = ask.replace("/health", "/registry/register").replace("curl ", f"curl {own} -d @card.json ")
+        assert "registered" in (await using.runs([register]))[0]
+        metrics = ask.replace("/health", "/metrics").replace("-fsS", "-so /dev/null -w '%{http_code}'")
+        assert await using.runs([metrics]) == ["404"]
 
 
 def test_settings() -> None:
