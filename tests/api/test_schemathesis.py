@@ -40,7 +40,7 @@ async def test_2000_requests(docker: DockerEngine, database_url: str, short_dire
 @pytest.mark.timeout(7200)
 async def test_20000_requests(docker: DockerEngine, database_url: str, short_directory: Path) -> None:
     seed = random.randrange(2**32)
-    await fuzz(docker, database_url, short_directory, examples=650, seed=seed, least=20_000)
+    await fuzz(docker, database_url, short_directory, examples=800, seed=seed, least=20_000)
 
 
 async def fuzz(
