@@ -19,7 +19,7 @@ MANIFEST_JSON = "manifest.json"
 _MAX_MANIFEST_JSON_BYTES = 2**20
 _AGENT, _ROOT = 1000, 0
 _TAR_END = bytes(2 * tarfile.BLOCKSIZE)
-_PIECE_BYTES = 2**16
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,17 @@ def pack_gzip(tree: Tree, file: BinaryIO) -> None:
 def pieces_of_tar(tree: Tree, below: str) -> Iterator[bytes]:
     """The tree as an uncompressed tar of the agent's own, which unpacks into the directory `below`.
 
-    Each piece blocks for a moment: what was just fetched is in memory. Raises OSError.
+    In pieces of some 1 MiB. Each blocks; raises OSError, ContentRefused.
     """
-    small: list[bytes] = []
+    waiting: list[bytes] = []
     size = 0
     for piece in _tar(tree, owner=_AGENT, below=below):
-        small.append(piece)
+        waiting.append(piece)
         size += len(piece)
         if size >= _PIECE_BYTES:
-            yield b"".join(small)
-            small, size = [], 0
-    yield b"".join(small)
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
 
 
 def pieces_of_texts(texts: Mapping[str, bytes], below: str) -> Iterator[bytes]:

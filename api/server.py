@@ -129,11 +129,11 @@ class Runner(web.AppRunner):
 
 async def _until_all_have_spoken(server: web.Server) -> None:
     """Or until it takes too long. To close a connection while a request is on its way would reset it."""
-    connections = [each for each in server.connections if isinstance(each, _Protocol)]
     deadline = time.monotonic() + FIRST_WORD_S
-    while not all(each.has_spoken for each in connections) and time.monotonic() < deadline:
-        connections = [each for each in connections if each.transport is not None]
-        await asyncio.sleep(0.01)
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.01)  # first: what was accepted at this moment is no connection yet
+        if all(each.has_spoken for each in server.connections if isinstance(each, _Protocol)):
+            return
 
 
 def _give_up(body: StreamReader) -> None:

@@ -40,6 +40,7 @@ _UNREADABLE = (
 # aiodocker's own status for "cannot connect" (aiodocker/docker.py); no engine answers with it.
 _CANNOT_CONNECT = 900
 _EXEC_POLL_S = 0.005
+_MOST_TOLD = 200  # characters of what a stranger says
 _STDOUT = 1
 
 
@@ -186,25 +187,36 @@ class Engine:
     async def upload(
         self, container_id: str, directory: str, tar: Iterable[bytes], *, seconds: float
     ) -> None:
-        """Unpack the pieces of an uncompressed `tar` in the container's existing `directory`.
+        """Unpack the pieces of an uncompressed `tar`, which may block, in the existing `directory`.
 
-        Each piece is asked for on the event loop. Raises ContainerMissing, EngineError.
+        Raises ContainerMissing, EngineError, and what making a piece raises.
         """
-        async with self._call(seconds):
-            await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
-                directory, _one_by_one(tar)
-            )
+        made = iter(tar)
+        problem: Exception | None = None
+
+        async def pieces() -> AsyncIterator[bytes]:
+            nonlocal problem
+            try:
+                while piece := await asyncio.to_thread(next, made, b""):
+                    yield piece
+            except Exception as exc:
+                problem = exc  # aiohttp makes a broken connection of it
+                raise
+
+        try:
+            async with self._call(seconds):
+                await self._docker.containers.container(container_id).put_archive(  # type: ignore[no-untyped-call] # aiodocker has no types here
+                    directory, pieces()
+                )
+        except EngineError:
+            if problem is not None:
+                raise problem from None
+            raise
 
     async def restart(self, container_id: str, *, seconds: float) -> None:
         """Restart the container. Raises ContainerMissing, EngineError."""
         async with self._call(seconds):
             await self._docker.containers.container(container_id).restart()
-
-
-async def _one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The pieces as aiodocker wants them."""
-    for piece in pieces:
-        yield piece
 
 
 async def _plain_answers_only(
@@ -220,7 +232,8 @@ async def _plain_answers_only(
     about_one = not request.url.path.endswith(("/version", "/containers/json"))
     if about_one and response.status == 404 and _says_no_such_container(body):  # noqa: PLR2004
         raise ContainerMissing
-    raise EngineError("refused", f"the engine answered {response.status}", status=response.status)
+    detail = f"the engine answered {response.status}{_reason_given(body)}"
+    raise EngineError("refused", detail, status=response.status)
 
 
 def _says_no_such_container(body: bytes) -> bool:
@@ -228,12 +241,23 @@ def _says_no_such_container(body: bytes) -> bool:
 
     dockerd says so in `message`, Podman in `cause`.
     """
+    return any("no such container" in text.lower() for text in _texts(body))
+
+
+def _reason_given(body: bytes) -> str:
+    """What an error says, for the log."""
+    texts = _texts(body)
+    return f": {texts[0][:_MOST_TOLD]}" if texts else ""
+
+
+def _texts(body: bytes) -> list[str]:
+    """The sentences of an error, the one for people first."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return False
+        return []
     texts = [answer.get(key) for key in ("message", "cause")] if isinstance(answer, dict) else []
-    return any(isinstance(text, str) and "no such container" in text.lower() for text in texts)
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _translate(exc: Exception) -> EngineError | None:

@@ -24,6 +24,7 @@ RESTART_S = 120.0
 _MAX_OUTPUT = 16 * 2**20
 _READ_AT_ONCE = 256  # an argument vector has a bound, too
 _PLUGINS = "/configs/plugins"
+_STAGING = f"{_PLUGINS}/.staging"
 _TEXTS = ".texts"  # staged like a plugin, but no plugin's name
 _FRAME = re.compile(rb"file (\d{1,9}) (\d{1,9})\n")
 _LISTED = re.compile(r" *(\d{1,12}) ([^/\n]+)/plugin\.yaml")
@@ -64,6 +65,8 @@ class PluginContainer:
         """
         if not await self._is_ready():
             await self._run(scripts.PREPARE)
+            if await self._tools.has_path(self._id, _STAGING):
+                raise NotWritable(hint="a mount hides where uploads arrive from the container's own programs")
         staging = secrets.token_hex(8)
         own = f".staging/{staging}"
         pieces = chain([directory_header(f"{own}/old")], tar(f"{own}/new/{name}"))
@@ -77,9 +80,14 @@ class PluginContainer:
 
     async def _is_ready(self) -> bool:
         """Whether an upload can begin at once. A program in the container takes ten times longer to tell."""
-        shell, plugins, staging = await asyncio.gather(
-            *(self._tools.has_path(self._id, path) for path in ("/bin/sh", _PLUGINS, f"{_PLUGINS}/.staging"))
-        )
+        try:
+            shell, plugins, staging = await asyncio.gather(
+                *(self._tools.has_path(self._id, path) for path in ("/bin/sh", _PLUGINS, _STAGING))
+            )
+        except EngineError as exc:
+            if exc.reason != "refused":
+                raise
+            return False  # such as a file in the place of a directory
         return shell and plugins and not staging
 
     async def swap(self, name: str, staging: str) -> bytes:

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from api.archives import Tree, check_sha256, check_tree, digest_of, pieces_of_tar
-from api.errors import ApiError, CopyFailed, InternalError, PlatformUnavailable
+from api.errors import ApiError, ContentRefused, CopyFailed, InternalError, PlatformUnavailable
 from api.plugins.container import PluginContainer, Tools
 from api.sources import Limits, Resolved, Sources
 from api.storage import storage_errors
@@ -104,7 +104,9 @@ class Installer:
                 step = "deliver"
                 digest = await self._deliver(order, guarded, tree)
         except BaseException as exc:
-            log.warning("plugin.install_failed", step=step, code=_code(exc), **about)
+            log.warning(
+                "plugin.install_failed", step=step, code=_code(exc), detail=_what_docker_said(exc), **about
+            )
             raise
         await self._record(order, tree, digest)
         log.info(
@@ -125,9 +127,12 @@ class Installer:
             plugins = PluginContainer(self._tools, container)
             work = Work(workspace_id=order.workspace_id, plugin=name, step="deliver", otherwise=CopyFailed())
             async with honest(work, plugins, self._targets, guarded):
-                staging, digest = await asyncio.gather(
-                    plugins.stage(name, partial(pieces_of_tar, tree)), asyncio.to_thread(digest_of, tree)
-                )
+                digesting = asyncio.create_task(asyncio.to_thread(digest_of, tree))
+                try:
+                    staging = await plugins.stage(name, partial(pieces_of_tar, tree))
+                finally:
+                    await asyncio.wait([digesting])  # it reads what is removed afterwards
+                digest = digesting.result()
                 manifest = await plugins.swap(name, staging)
             if manifest != tree.plugin_yaml:
                 raise CopyFailed(hint="the plugin.yaml that was read back is not the one that was sent")
@@ -173,7 +178,7 @@ async def honest(
     """Take back what failed inside, and say why it did: the container or the engine may have gone away."""
     try:
         yield
-    except (EngineError, ContainerMissing, CopyFailed) as exc:
+    except (EngineError, ContainerMissing, CopyFailed, ContentRefused, OSError) as exc:
         if not isinstance(exc, EngineError) or exc.reason == "refused":  # else who knows whether it answers
             with suppress(EngineError, ContainerMissing, CopyFailed):  # left to the next request
                 await plugins.clean()
@@ -182,12 +187,19 @@ async def honest(
                     workspace_id=str(work.workspace_id),
                     plugin=work.plugin,
                     step=work.step,
-                    code=exc.code if isinstance(exc, ApiError) else work.otherwise.code,
+                    code=_code(work.otherwise if isinstance(exc, EngineError | ContainerMissing) else exc),
                 )
+        if isinstance(exc, ContentRefused | OSError):  # what was fetched cannot be read: this host's doing
+            raise
         await targets.container(work.workspace_id, guarded)
         if isinstance(exc, CopyFailed):
             raise
         raise work.otherwise from exc
+
+
+def _what_docker_said(exc: BaseException) -> str | None:
+    """Why, where it was an answer of the engine's: the client is told no more than a code."""
+    return str(exc.__cause__) if isinstance(exc.__cause__, EngineError) else None
 
 
 def _code(exc: BaseException) -> str:

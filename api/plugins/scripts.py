@@ -43,9 +43,9 @@ if ! {_ENTER}; then
     mkdir -p /configs/plugins && chown 1000:1000 /configs/plugins && {_ENTER} || exit 30
 fi
 {_FINISH}
-mkdir -p .staging || exit 30
+mkdir -p .staging && rmdir .staging || exit 30
 """
-"""PREPARE: room for uploads, and no traces of earlier ones."""
+"""PREPARE: a directory that uploads can be made in, without traces of earlier ones."""
 
 SWAP = f"""
 {_ENTER} || exit 30

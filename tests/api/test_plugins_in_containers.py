@@ -1,16 +1,25 @@
 """Plugins in real containers, on dockerd and on Podman: what goes in is what is there, to the bit."""
 
+import errno
 import io
 import random
+import re
 import shutil
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
 
+from api.archives import directory_header
+from api.errors import CopyFailed
+from api.plugins.container import PluginContainer
+from api.plugins.install import Work, honest
+from shared.engine import Engine
+from shared.running import Running
 from tests.api.ground import Content, Ground, playground
 from tests.support.engine import DockerEngine, RealEngine
 from tests.support.postgres import PostgresServer
@@ -144,6 +153,52 @@ async def test_a_read_only_container_has_its_own_code(ground: Ground, tmp_path: 
         line = await ground.api.event(event, workspace_id=workspace.id)
         assert (line["step"], line["code"]) == ("deliver", "container_not_writable")
     assert await ground.installed(workspace) == []
+
+
+async def test_a_file_in_the_place_of_configs(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    ground.plugin("p", {"a": b"1"})
+    await workspace.run("touch", "/configs")
+    answer = await ground.install(workspace, "p")
+    assert (answer.status, answer.json["code"]) == (500, "container_not_writable")
+
+
+async def test_where_a_mount_hides_uploads_no_more_than_one_is_left(ground: Ground) -> None:
+    """Docker's archives lie below a tmpfs, where no program of the container can remove them."""
+    workspace = await ground.workspace(host={"Tmpfs": {"/configs": ""}})
+    ground.plugin("p", {"a": b"1"})
+    async with Engine(ground.engine.host, timeout=10) as engine:
+        below = [directory_header("configs"), directory_header("configs/plugins"), bytes(1024)]
+        await engine.upload(workspace.container.id, "/", below, seconds=10)
+    is_hidden, _ = await workspace.run("test", "!", "-e", "/configs/plugins")
+    answers = [(await ground.install(workspace, "p")).json.get("code") for _ in range(3)]
+    if is_hidden != 0:  # Podman's lie in it
+        assert answers == [None] * 3
+        return
+    assert answers == ["container_not_writable"] * 3
+    _, changes = await ground.engine.request("GET", f"/containers/{workspace.container.id}/changes")
+    paths = [change["Path"] for change in changes]
+    assert [re.fullmatch(r"/configs/plugins/\.staging/\w+", path) is not None for path in paths].count(
+        True
+    ) == 1
+
+
+async def test_what_cannot_be_read_while_it_is_sent_leaves_nothing(ground: Ground) -> None:
+    workspace = await ground.workspace()
+    await workspace.run("mkdir", "-p", "/configs/plugins")
+
+    def breaking(below: str) -> Iterator[bytes]:
+        yield directory_header(f"{below}/a")
+        raise OSError(errno.EIO, "Input/output error")
+
+    work = Work(workspace_id=UUID(workspace.id), plugin="p", step="deliver", otherwise=CopyFailed())
+    nobody: Any = None  # is asked: it is this host's doing
+    async with Engine(ground.engine.host, timeout=10) as engine:
+        plugins = PluginContainer(engine, Running(workspace.container.name, workspace.container.id))
+        with pytest.raises(OSError, match="Input/output error"):
+            async with honest(work, plugins, nobody, nobody):
+                await plugins.stage("p", breaking)
+    await ground.check_nothing_is_left()
 
 
 async def test_what_a_list_shows_and_leaves_out(ground: Ground) -> None:

@@ -12,7 +12,7 @@ _DOOR = "tests/shared/test_engine.py::test_"
 _LIST = "tests/shared/test_snapshot.py::test_"
 
 _OF_404 = "if about_one and response.status == 404 and _says_no_such_container(body):"
-_REFUSED = 'raise EngineError("refused", f"the engine answered {response.status}", status=response.status)'
+_REFUSED = 'raise EngineError("refused", detail, status=response.status)'
 
 
 def _refusals() -> Iterator[Mutant]:

@@ -1,9 +1,10 @@
 """The door to Docker on the wire: versions, redirects, addresses, endless and trickling answers."""
 
 import asyncio
+import errno
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,22 @@ async def test_every_question_about_one_container_is_counted(fake_daemon: FakeDa
     await unknown(engine)
     await container_snapshot(engine)
     assert engine.inspects == 3
+
+
+async def test_what_the_pieces_of_an_upload_raise_is_no_failure_of_the_engine(
+    fake_daemon: FakeDaemon, engine: Engine
+) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield bytes(512)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        await engine.upload(FULL, "/configs", breaking(), seconds=5)
+
+
+async def test_a_refusal_carries_what_was_said_cut_short(fake_daemon: FakeDaemon, engine: Engine) -> None:
+    fake_daemon.answer(
+        "/containers/*/archive", Answer(500, {"message": "no space left on device" + "!" * 999})
+    )
+    with pytest.raises(EngineError, match=r"the engine answered 500: no space left on device!{177}$"):
+        await engine.upload(FULL, "/configs", [bytes(1024)], seconds=5)

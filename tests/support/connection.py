@@ -63,6 +63,8 @@ class Connection:
             size = -1
             while size:
                 line = await self._exactly(len(await self._until(b"\r\n")))
+                if not line:
+                    raise ConnectionResetError("no end of the body came")
                 yield line, b""
                 size = int(line.partition(b";")[0], 16)
                 chunk = await self._exactly(size + 2)
