@@ -40,15 +40,16 @@ def ran(*command: str) -> tuple[int, str]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """The root of a host with systemd's units, with ours, and with a program for them to start."""
+    """The root of a host with systemd's units, with ours, and with programs for them to start."""
     shutil.copytree("/lib/systemd/system", tmp_path / "usr/lib/systemd/system", symlinks=True)
     (tmp_path / "lib").symlink_to("usr/lib")
     ours = tmp_path / "etc/systemd/system"
     ours.mkdir(parents=True)
     for unit in ALL:
         shutil.copy(UNITS / unit, ours)
-    for service in SERVICES:
-        program = tmp_path / values(service, "ExecStart")[0].split()[0].removeprefix("/")
+    started = [line for service in SERVICES for line in values(service, "Exec(?:Start|StopPost)")]
+    for line in started:
+        program = tmp_path / line.split()[0].lstrip("+/")
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)

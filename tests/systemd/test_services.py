@@ -4,6 +4,7 @@ The database is one that was there before, so that `deploy/install` was given a 
 """
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.systemd.conftest import OWN_DATABASE
 from tests.systemd.machine import API, INSTALL, SWEEPER, Machine
 
 AFTER_A_RESTART_S = 5.0
+LONGEST_RUN_S = 3600.0
 REQUESTS, CLIENTS = 1000, 8
 PLUGIN = {"plugin.yaml": b"name: fetched\nversion: 1.0.0\ndescription: from a forge\n"}
 
@@ -69,6 +71,18 @@ def test_a_settings_file_that_cannot_be_read_is_named(machine: Machine) -> None:
         assert refused.status == 1
         assert refused.stderr == f"healthsweep: {settings} cannot be read: No closing quotation\n"
     machine.does(f"cp -p /root/healthsweep.env {settings}")
+
+
+@pytest.mark.parametrize("port", [8080, 9108])
+def test_each_service_tells_since_when_it_runs(machine: Machine, port: int) -> None:
+    asking = (
+        f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/metrics').read().decode())"
+    )
+    told = re.search(
+        r"^process_start_time_seconds (\S+)$", machine.does(f'python3 -c "{asking}"'), re.MULTILINE
+    )
+    assert told
+    assert 0 < time.time() - float(told[1]) < LONGEST_RUN_S
 
 
 @pytest.mark.parametrize("unit", [API, SWEEPER])

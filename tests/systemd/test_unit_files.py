@@ -10,7 +10,10 @@ from tests.systemd.machine import Machine
 
 SOCKET, API, SWEEPER = "healthsweep-api.socket", "healthsweep-api.service", "healthsweep-sweeper.service"
 REFUSES = "exit 78"
+CRASHES = "systemd-notify --ready; exit 1"
 SERVES = "systemd-notify --ready; exec sleep 1000"
+MORE_THAN_SYSTEMD_ALLOWS = 8
+"""Starts of a unit; by itself it gives up after five within ten seconds."""
 
 
 def program(machine: Machine, does: str) -> None:
@@ -54,15 +57,36 @@ def test_a_refused_setting_is_not_tried_again_for_each_request_that_waits(machin
     program(machine, REFUSES)
     machine.does(f"systemctl start {SOCKET}")
     with connect(machine):
-        machine.until(lambda: machine.shows(SOCKET, "Result") == ("trigger-limit-hit",))
-        began = machine.journal(API, "--grep='^Starting '")
+        machine.until(lambda: machine.shows(SOCKET, "ActiveState") == ("inactive",), what="it is closed")
         time.sleep(2)
-        assert len(machine.journal(API, "--grep='^Starting '")) == len(began) <= 6
+        assert len(machine.journal(API, "--grep='^Starting '")) == 1
         assert machine.shows(API, "ActiveState", "NRestarts") == ("failed", "0")
+    with pytest.raises(ConnectionRefusedError):
+        connect(machine)
+    refused = machine.run(f"systemctl start {API}")
+    print(f"\n{refused.stderr}")
+    assert refused.status != 0
     program(machine, SERVES)
     machine.does(f"systemctl start {API}")  # which opens the address again
     with connect(machine):
         assert machine.shows(API, "ActiveState") == ("active",)
+
+
+def test_an_api_that_crashes_again_and_again_is_restarted_for_ever_and_its_callers_wait(
+    machine: Machine,
+) -> None:
+    program(machine, CRASHES)
+    machine.does(f"systemctl start {SOCKET}")
+    opened = machine.shows(SOCKET, "ActiveEnterTimestampMonotonic")
+
+    def has_crashed_often() -> bool:
+        with connect(machine):
+            return int(machine.shows(API, "NRestarts")[0]) >= MORE_THAN_SYSTEMD_ALLOWS
+
+    machine.until(has_crashed_often, what="started again and again")
+    assert machine.shows(SOCKET, "ActiveState", "ActiveEnterTimestampMonotonic") == ("active", *opened)
+    program(machine, SERVES)
+    machine.until(lambda: machine.shows(API, "ActiveState", "SubState") == ("active", "running"))
 
 
 def test_restarting_all_keeps_the_address_open_and_stopping_all_closes_it(machine: Machine) -> None:
