@@ -67,7 +67,9 @@ async def application(settings: Settings) -> AsyncIterator[tuple[web.Application
         presence = PresenceStore(database)
         plugins = PluginStore(database, external_runtimes=settings.external_runtimes)
         contradictions = Contradictions(
-            engine=engine, store=access, unswept_runtimes=settings.unswept_runtimes
+            engine=engine,
+            store=access,
+            exempt_runtimes=settings.external_runtimes | settings.unswept_runtimes,
         )
         targets = Targets(
             engine=engine,

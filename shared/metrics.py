@@ -66,8 +66,8 @@ REQUEST_DURATION = Histogram(
 )
 CONTRADICTION = Gauge(
     "healthsweep_contradiction_seconds",
-    "For how long a workspace has shown online whose container was found not running by a request: "
-    "the longest, 0 without any",
+    "For how long a workspace was seen to show online whose container a request had found not running: "
+    "the longest, 0 without any; it stands still while nobody can tell",
     registry=API,
 )
 

@@ -68,11 +68,16 @@ class AccessStore:
             )
         return not others
 
-    async def online(self, workspace_ids: Iterable[UUID], *, unswept_runtimes: Iterable[str]) -> set[UUID]:
-        """Those of the workspaces that show online or degraded, and whose status the sweeper keeps."""
+    async def online(
+        self, workspace_ids: Iterable[UUID], *, exempt_runtimes: Iterable[str]
+    ) -> dict[UUID, bool]:
+        """Those of the workspaces that show online or degraded, and whose status the sweeper keeps.
+
+        With each: whether its short name is unique.
+        """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_ONLINE, list(workspace_ids), list(unswept_runtimes))
-        return {row["id"] for row in rows}
+            rows = await connection.fetch(_ONLINE, list(workspace_ids), list(exempt_runtimes))
+        return {row["id"]: row["short_name_is_unique"] for row in rows}
 
     async def touch(self, token_ids: Iterable[UUID]) -> None:
         """Note that these tokens were used just now."""
@@ -107,7 +112,12 @@ _RUNTIME = "SELECT runtime FROM public.workspaces WHERE id = $1"
 _SHARING = "SELECT count(*) FROM public.workspaces WHERE id BETWEEN $1 AND $2 AND id <> $3"
 # `instance_id` exists on platform databases only, and names another host: see the sweeper's store.
 _ONLINE = """
-SELECT swept.id
+SELECT swept.id, NOT EXISTS (
+    SELECT FROM public.workspaces AS other
+    WHERE other.id <> swept.id
+        AND other.id BETWEEN (left(swept.id::text, 12) || '0-0000-0000-000000000000')::uuid
+            AND (left(swept.id::text, 12) || 'f-ffff-ffff-ffffffffffff')::uuid
+) AS short_name_is_unique
 FROM (VALUES (NULL)) AS platform_only (instance_id)
 CROSS JOIN LATERAL (
     SELECT id FROM public.workspaces

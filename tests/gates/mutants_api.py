@@ -3,6 +3,8 @@
 from tests.gates.mutants import Mutant
 
 _TARGET, _HANDLERS = "api/target.py", "api/handlers/plugins.py"
+_CONTRADICTIONS = "api/contradictions.py"
+_LASTING = "tests/api/test_contradictions.py::test_"
 _TARGETS = "tests/api/test_targets.py::test_"
 _OPEN = "tests/api/test_targets_lookup.py::test_the_guard_fails_open_and_says_so"
 _TOLD_BEFORE = f"{_TARGETS}it_is_told_so_before_the_"
@@ -147,9 +149,30 @@ API = (
     # What operators are alarmed by
     Mutant(
         "a contradiction is over when Docker cannot tell",
-        "api/contradictions.py",
-        "isinstance(await self._container(workspace_id), Running)",
-        "not isinstance(await self._container(workspace_id), NotRunning)",
-        "tests/api/test_contradictions.py::test_it_is_over_when_the_container_is_back",
+        _CONTRADICTIONS,
+        "case Running():",
+        "case Running() | EngineError():",
+        f"{_LASTING}while_docker_cannot_tell_it_is_neither_over_nor_older",
+    ),
+    Mutant(
+        "a contradiction grows older while Docker cannot tell",
+        _CONTRADICTIONS,
+        "each.seen - each.since for",
+        "time.monotonic() - each.since for",
+        f"{_LASTING}while_docker_cannot_tell_it_is_neither_over_nor_older",
+    ),
+    Mutant(
+        "a refusal that comes during a review is lost",
+        _CONTRADICTIONS,
+        "known = dict(self._known)",
+        "known = self._known",
+        f"{_LASTING}what_is_refused_during_a_review_is_kept",
+    ),
+    Mutant(
+        "an external workspace can contradict",
+        "api/app.py",
+        "settings.external_runtimes | settings.unswept_runtimes",
+        "settings.unswept_runtimes",
+        f"{_LASTING}an_external_workspace_whose_runtime_could_not_be_looked_up_alarms_nobody",
     ),
 )
