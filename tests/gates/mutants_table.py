@@ -117,8 +117,8 @@ TABLE = (
     Mutant(
         "any text of a 404 counts",
         _ENGINE,
-        "    except (ValueError, RecursionError):\n        return False",
-        '    except (ValueError, RecursionError):\n        return b"o such container" in body',
+        "    except (ValueError, RecursionError):\n        return []",
+        "    except (ValueError, RecursionError):\n        return [body.decode()]",
         f"{_TABLE}any_other_404_is_refused[HTML with the words]",
     ),
     Mutant(

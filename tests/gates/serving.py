@@ -8,18 +8,26 @@ from typing import Any, NamedTuple
 from tests.api.stage import Agent, Asked, add_agent, ask
 from tests.support.api import Api, running_api
 from tests.support.daemon import FakeDaemon
+from tests.support.exchange import Request
 from tests.support.postgres import connected
-from tests.support.wire import Answer, Reply, Slow
+from tests.support.wire import Answer, Hook, Reply, Slow
 
 _UPGRADED = (
     b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
     b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 )
-_OBEDIENT: dict[str, Reply] = {
+
+
+async def _archive(request: Request) -> Reply:
+    """There is a shell and a directory for plugins, with nothing staged in it."""
+    return Answer(404 if request.query["path"].endswith("/.staging") else 200)
+
+
+_OBEDIENT: dict[str, Reply | Hook] = {
     "/containers/*/exec": Answer(201, {"Id": "e" * 64}),
     "/exec/*/start": Slow(0.1, _UPGRADED),  # until the whole request is there; then the output ends
     "/exec/*/json": Answer(200, {"Running": False, "ExitCode": 0, "ProcessConfig": {"tty": False}}),
-    "/containers/*/archive": Answer(200),
+    "/containers/*/archive": _archive,
 }
 """Every script ends well and says nothing, every upload is taken."""
 
