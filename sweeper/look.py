@@ -104,6 +104,7 @@ class Lookout:
     def forget_others(self, workspace_ids: Iterable[UUID]) -> None:
         """These are all that there are: the streak of any other has ended with its row."""
         self._unknown_streaks.intersection_update(workspace_ids)
+        metrics.UNKNOWN_STREAKS.set(len(self._unknown_streaks))
 
     def record(self, workspace_id: UUID, answer: Answer) -> None:
         """Say that Docker could not tell about this one, once in a streak; a definite answer ends it."""

@@ -141,7 +141,7 @@ class Sweeper:
         if local := [w for w in fleet.workspaces if w.runtime not in external]:
             await self._find_candidates(local, force=force)
         else:
-            metrics.ENGINE_UP.set(math.nan)
+            self._forget_containers()
         current.report.duration_ms += _ms_since(started)
         self._settled_at = -math.inf  # also whoever could not be decided before
         await self.settle()
@@ -255,6 +255,13 @@ class Sweeper:
             else:
                 self._graces[workspace.id] = Grace(target, due[target])
         self._brake(force=force)
+
+    def _forget_containers(self) -> None:
+        """Nobody is left whose container could be asked about."""
+        metrics.ENGINE_UP.set(math.nan)
+        self._graces.clear()
+        self._lookout.forget_others(())
+        self._brake(force=False)
 
     def _held(self, grace: Grace) -> bool:
         return self._holding and grace.target == "offline"

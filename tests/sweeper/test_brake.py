@@ -80,6 +80,18 @@ async def test_it_holds_until_one_is_seen(scene: Scene) -> None:
     assert await scene.status(workspaces[-1]) == "online"
 
 
+async def test_it_holds_nothing_once_no_workspace_has_a_container(scene: Scene) -> None:
+    workspaces = await _fleet(scene, 5)
+    await scene.sweep()
+    for workspace in workspaces:
+        await scene.write(workspace, status="'removed'")
+    report = await scene.sweep()
+    assert report.held == metrics.HELD._value.get() == 0
+    (line,) = scene.events("sweep.released")
+    assert (line["would_mark_offline"], line["of"]) == (0, 0)
+    assert scene.sweeper.next_due() is None
+
+
 async def test_a_container_that_is_there_and_dead_was_seen(scene: Scene) -> None:
     workspaces = await _fleet(scene, 6)
     scene.put(workspaces[0], DEAD)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared import metrics
 from shared.ids import container_name
 from tests.support.daemon import State
 from tests.support.exchange import Request
@@ -126,13 +127,15 @@ async def test_a_word_of_the_list_that_nobody_knows_is_no_answer(scene: Scene) -
 
 
 async def test_the_streak_of_a_row_that_left_is_forgotten(scene: Scene) -> None:
-    workspace = await scene.add(container=State("zombie"))
-    await scene.add(container=State())
+    workspace, last = [await scene.add(container=State("zombie")) for _ in range(2)]
     await scene.sweep()
-    assert scene.sweeper._lookout._unknown_streaks == {workspace}
+    assert metrics.UNKNOWN_STREAKS._value.get() == 2
     await scene.write(workspace, status="'removed'")
     await scene.sweep()
-    assert scene.sweeper._lookout._unknown_streaks == set()
+    assert metrics.UNKNOWN_STREAKS._value.get() == 1
+    await scene.write(last, status="'removed'")
+    await scene.sweep()
+    assert metrics.UNKNOWN_STREAKS._value.get() == 0
 
 
 async def test_one_that_hangs_holds_up_nobody(scene: Scene) -> None:
