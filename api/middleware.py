@@ -41,6 +41,7 @@ _ALLOWANCE = web.RequestKey("allowance", Allowance)
 
 _JSON = json.JSONEncoder(ensure_ascii=False, default=plain)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_INSTALLS_FAIL = (500, 502, 504, 507)
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _EXPOSED = "X-Request-Id, X-Container-State, X-Plugin-Name, X-Plugin-Source, ETag, Retry-After"
 
@@ -56,6 +57,8 @@ def json_response(value: object, *, status: int = HTTPStatus.OK) -> web.Response
 
 def answers(routes: RouteTable) -> Middleware:
     """The outermost: every request ends in an answer, with an id that its log lines carry."""
+    for status in _INSTALLS_FAIL:  # Prometheus would not see the first one, in a series that begins at 1
+        _counter("POST", "/workspaces/{id}/plugins", status)
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from tests.api.conftest import StartApi
 from tests.api.stage import Agent, Stage, add_agent, staged
 from tests.support.api import ADMIN_TOKEN, Answer, Api, free_port, running_api
 from tests.support.daemon import FakeDaemon, State
+from tests.support.description import DESCRIPTION
 from tests.support.postgres import PostgresServer, connected
 from tests.support.wire import Slow
 
@@ -117,6 +118,11 @@ async def test_metrics_count_requests_by_their_pattern(start_api: StartApi) -> N
     }
     assert counted["GET", "/workspaces/{id}/plugins", "401"] == 3
     assert counted["GET", "unknown", "404"] == 1
+    # Whose increase alarms somebody is counted from 0 on; a 503 is no failure of an install.
+    install = DESCRIPTION.document["paths"]["/workspaces/{id}/plugins"]["post"]
+    failures = {status for status in install["responses"] if status >= "500"} - {"503"}
+    alarming = {key: count for key, count in counted.items() if key[0] == "POST"}
+    assert alarming == {("POST", "/workspaces/{id}/plugins", status): 0 for status in failures}
     assert 'healthsweep_build_info{version="' in answer.body.decode()
     assert ADMIN_TOKEN not in answer.body.decode()
 
