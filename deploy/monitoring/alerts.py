@@ -11,10 +11,11 @@ from shared import metrics
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 _REQUESTS = name(metrics.REQUESTS)
 _INSTALLS = 'method="POST",route="/workspaces/{id}/plugins"'
-_OTHERS = 'route!="/workspaces/{id}/plugins"'
 _UNWRITTEN = 'route="/registry/heartbeat",status="503"'
-_OUR_FAULT = 'status=~"5..",status!="503"'
+_FAILED = 'status=~"5..",status!="503"'
 """A 503 says that a container, Docker or PostgreSQL is away: they have alerts of their own."""
+_OUR_FAULT = 'status="500"'
+"""502 and 504 are a forge's, 507 is a full disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,8 @@ ALERTS = (
     Alert(
         name="HealthsweepHeartbeatsNotWritten",
         severity="warning",
-        query=f"sum without (method, route, status) (rate({_REQUESTS}{{{_UNWRITTEN}}}[5m])) > 0",
-        lasting="2m",
+        query=f"sum without (method, route, status) (rate({_REQUESTS}{{{_UNWRITTEN}}}[3m])) > 0",
+        lasting="7m",  # two that come alone, one after the other, are seen for less
         summary="Heartbeats are not written",
         description="Agents are told to come again: the database is away, or another session holds rows.",
         entry=Entry.DATABASE_AWAY,
@@ -129,7 +130,7 @@ ALERTS = (
         severity="warning",
         query=(
             "sum without (method, route, status)"
-            f" (increase({_REQUESTS}{{{_INSTALLS},{_OUR_FAULT}}}[30m])) > 2"
+            f" (increase({_REQUESTS}{{{_INSTALLS},{_FAILED}}}[30m])) > 2.5"  # Prometheus extrapolates
         ),
         lasting="0m",
         summary="Plugin installs fail",
@@ -141,13 +142,14 @@ ALERTS = (
         name="HealthsweepRequestsFail",
         severity="warning",
         query=(
-            f"sum without (method, status) (rate({_REQUESTS}{{{_OTHERS},{_OUR_FAULT}}}[5m]))"
-            f" / sum without (method, status) (rate({_REQUESTS}[5m])) > 0.05"
+            f"sum without (status) (rate({_REQUESTS}{{{_OUR_FAULT}}}[5m])"
+            f" unless rate({_REQUESTS}{{{_INSTALLS}}}[5m]))"
+            f" / sum without (status) (rate({_REQUESTS}[5m])) > 0.05"
         ),
         lasting="5m",
         summary="Requests end in an error of ours",
-        description="{{ $value | humanizePercentage }} of those to {{ $labels.route }}. The api's log has "
-        "request.failed, with the exception.",
+        description="{{ $value | humanizePercentage }} of {{ $labels.method }} {{ $labels.route }}. "
+        "The api's log has request.failed, with the exception.",
         entry=Entry.BUG,
     ),
     Alert(

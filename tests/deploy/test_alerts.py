@@ -18,6 +18,8 @@ A = 'job="healthsweep-api",instance="host:8080"'
 R = f"healthsweep_requests_total{{{A}"
 INSTALL = 'method="POST",route="/workspaces/{id}/plugins"'
 BEAT = 'method="POST",route="/registry/heartbeat"'
+LIST = 'method="GET",route="/workspaces/{id}/plugins"'
+DOWNLOAD = 'method="GET",route="/workspaces/{id}/plugins/{name}/download"'
 
 HEALTHY = {
     f"up{{{S}}}": "1x90",
@@ -36,7 +38,10 @@ HEALTHY = {
     f'{R},{BEAT},status="200"}}': "0+600x90",
     f'{R},{BEAT},status="503"}}': "0x90",
     f'{R},{INSTALL},status="200"}}': "0+2x90",
-    f'{R},{INSTALL},status="500"}}': "0x90",
+    **{f'{R},{INSTALL},status="{status}"}}': "0x90" for status in (500, 502, 504, 507)},
+    f'{R},{LIST},status="200"}}': "0+20x90",
+    f'{R},{LIST},status="500"}}': "0x90",
+    f'{R},{DOWNLOAD},status="200"}}': "0+2x90",
     f'{R},{INSTALL},status="503"}}': "0+2x90",  # a container that does not run is nobody's error
     f'{R},method="GET",route="/workspaces",status="200"}}': "0+20x90",
     f'{R},method="GET",route="/workspaces",status="500"}}': "0x90",
@@ -55,8 +60,8 @@ class Fault(NamedTuple):
     name: str
     series: dict[str, str]
     fires: str | None
-    before: int = 0
-    at: int = 85
+    before: float = 0
+    at: float = 85
 
 
 def gone(series: tuple[str, ...]) -> dict[str, str]:
@@ -133,9 +138,11 @@ FAULTS = [
         "heartbeats get 503",
         {f'{R},{BEAT},status="503"}}': "0x30 0+5x60"},
         "HealthsweepHeartbeatsNotWritten",
-        before=31,
-        at=34,
+        before=36,
+        at=39,
     ),
+    Fault("a heartbeat gets 503", {f'{R},{BEAT},status="503"}}': "0x30 1x60"}, None, at=34),
+    Fault("two heartbeats get 503", {f'{R},{BEAT},status="503"}}': "0x30 1x2 2x60"}, None, at=37),
     Fault(
         "one container is sick",
         {f"healthsweep_unknown_streaks{{{S}}}": "0x29 1x60"},
@@ -150,7 +157,14 @@ FAULTS = [
         before=32,
         at=40,
     ),
-    Fault("one install fails", {f'{R},{INSTALL},status="500"}}': "0x30 1x60"}, None, at=35),
+    Fault(
+        "installs fail, each in its way, for the first time",
+        {f'{R},{INSTALL},status="{status}"}}': "0x30 1x60" for status in (500, 502, 504)},
+        "HealthsweepInstallsFail",
+        before=30,
+        at=33,
+    ),
+    Fault("two installs fail", {f'{R},{INSTALL},status="500"}}': "0x30 1 2x60"}, None, at=34.5),
     Fault(
         "a route fails",
         {f'{R},method="GET",route="/workspaces",status="500"}}': "0x30 0+5x60"},
@@ -158,6 +172,14 @@ FAULTS = [
         before=34,
         at=38,
     ),
+    Fault(
+        "the list of a container's plugins fails",
+        {f'{R},{LIST},status="500"}}': "0x30 0+5x60"},
+        "HealthsweepRequestsFail",
+        before=34,
+        at=38,
+    ),
+    Fault("a forge is away", {f'{R},{DOWNLOAD},status="502"}}': "0x30 0+2x60"}, None),
     Fault(
         "a request fails",
         {f'{R},method="GET",route="/workspaces",status="500"}}': "0x30 1x60"},
@@ -193,10 +215,10 @@ def case(fault: Fault) -> dict[str, Any]:
     """As promtool reads it."""
     series = HEALTHY | fault.series
 
-    def firing(minute: int, alert: str | None) -> dict[str, Any]:
+    def firing(minute: float, alert: str | None) -> dict[str, Any]:
         expected = [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if alert else []
         query = 'count by (alertname) (ALERTS{alertstate="firing"})'
-        return {"expr": query, "eval_time": f"{minute}m", "exp_samples": expected}
+        return {"expr": query, "eval_time": f"{minute * 60:.0f}s", "exp_samples": expected}
 
     return {
         "name": fault.name,
@@ -210,7 +232,7 @@ def judged(tmp_path: Path, *cases: dict[str, Any], rules: Path = RULES) -> tuple
     """What promtool says of the rules."""
     file = tmp_path / "test.yml"
     file.write_text(
-        yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": list(cases)})
+        yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "30s", "tests": list(cases)})
     )
     return promtool("test", "rules", str(file))
 
