@@ -19,7 +19,7 @@ MANIFEST_JSON = "manifest.json"
 _MAX_MANIFEST_JSON_BYTES = 2**20
 _AGENT, _ROOT = 1000, 0
 _TAR_END = bytes(2 * tarfile.BLOCKSIZE)
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def pack_gzip(tree: Tree, file: BinaryIO) -> None:
 def pieces_of_tar(tree: Tree, below: str) -> Iterator[bytes]:
     """The tree as an uncompressed tar of the agent's own, which unpacks into the directory `below`.
 
-    In pieces of some 1 MiB. Each blocks; raises OSError, ContentRefused.
+    In pieces of some 256 KiB. Each blocks; raises OSError, ContentRefused.
     """
     waiting: list[bytes] = []
     size = 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench.api_report import section, write
+from tests.bench.api_report import RAW, section, write
 from tests.bench.api_results import ApiResults, Run
 from tests.bench.cost import Meter
 from tests.bench.machine import this_machine
@@ -80,6 +80,17 @@ class Bench:
         return Run(side.load.times, replace(cost, wall_ms=round(1000 * seconds, 3)), round(growth, 3))
 
 
+def _beside_what_is_known(results: ApiResults, docs: Path) -> ApiResults:
+    """With the works that were not measured now as they were measured before, on the same machine."""
+    if not (docs / RAW).exists():
+        return results
+    known = ApiResults.load(docs / RAW)
+    if (known.machine, known.sizes) != (results.machine, results.sizes):
+        return results
+    runs = {**known.runs, **results.runs}
+    return replace(results, runs={name: runs[name] for name in WORKS if name in runs})
+
+
 def _names(text: str) -> list[str]:
     """In the order of WORKS: each leaves something behind that the next one does not mind."""
     names = text.split(",")
@@ -97,6 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = SMALL if arguments.small else FULL
     results = asyncio.run(measure(arguments.only, sizes, arguments.rounds))
+    results = _beside_what_is_known(results, arguments.docs)
     write(results, arguments.docs)
     print(section(results))
 

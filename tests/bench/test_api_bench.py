@@ -19,6 +19,7 @@ async def _benchmark(docs: Path, *arguments: str) -> ApiResults:
     return ApiResults.load(docs / RAW)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("processes")
 async def test_a_small_run_writes_its_table_its_plot_and_its_numbers(tmp_path: Path) -> None:
     results = await _benchmark(tmp_path, "--small", "--rounds", "1")

@@ -20,6 +20,7 @@ def _biggest_alive(cases: Sequence[Case]) -> Case:
     return max((case for case in cases if not case.dead), key=lambda case: case.containers)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("processes")
 async def test_a_small_run_writes_its_table_its_plot_and_its_numbers(tmp_path: Path) -> None:
     results = await _benchmark(tmp_path, "--containers", "10,30", "--rounds", "3")
