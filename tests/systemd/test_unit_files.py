@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -63,13 +64,16 @@ def test_a_refused_setting_is_not_tried_again_for_each_request_that_waits(machin
         assert machine.shows(API, "ActiveState", "NRestarts") == ("failed", "0")
     with pytest.raises(ConnectionRefusedError):
         connect(machine)
-    refused = machine.run(f"systemctl start {API}")
-    print(f"\n{refused.stderr}")
-    assert refused.status != 0
-    program(machine, SERVES)
-    machine.does(f"systemctl start {API}")  # which opens the address again
-    with connect(machine):
-        assert machine.shows(API, "ActiveState") == ("active",)
+    for mending in (f"systemctl start {API}", "systemctl restart healthsweep.target"):
+        refused = machine.run(f"systemctl start {API}")
+        assert (refused.status, refused.stderr) == (1, f"Job for {API} canceled.\n")
+        assert machine.shows(API, "ActiveState", "ExecMainStatus") == ("failed", "78")
+        program(machine, SERVES)
+        machine.does(mending)  # which opens the address again
+        with connect(machine):
+            machine.until(lambda: machine.shows(API, "ActiveState") == ("active",))
+        program(machine, REFUSES)
+        machine.does(f"systemctl stop healthsweep.target {SOCKET} {API}")
 
 
 def test_an_api_that_crashes_again_and_again_is_restarted_for_ever_and_its_callers_wait(
@@ -104,8 +108,12 @@ def test_restarting_all_keeps_the_address_open_and_stopping_all_closes_it(machin
             before, (machine.shows(API, "MainPID"), machine.shows(SWEEPER, "MainPID")), strict=True
         )
     )
-    machine.does("systemctl stop healthsweep.target")
+    machine.does("systemctl stop healthsweep.target")  # which does not wait for the others
+    for unit in (SOCKET, API, SWEEPER):
+        machine.until(partial(is_stopped, machine, unit), what=f"{unit} is stopped")
     with pytest.raises(ConnectionRefusedError):
         connect(machine)
-    for unit in (SOCKET, API, SWEEPER):
-        assert machine.shows(unit, "ActiveState") == ("inactive",)
+
+
+def is_stopped(machine: Machine, unit: str) -> bool:
+    return machine.shows(unit, "ActiveState") == ("inactive",)
