@@ -26,13 +26,21 @@ _ELSEWHERE = ("healthsweep_home", "port")  # what the units say
 
 
 def settings_file() -> Step:
-    """The step that writes the settings file, where there is none."""
+    """The step that writes the settings file, where there is none.
+
+    On a host where no version runs yet, what somebody has set beforehand is kept, below the defaults.
+    """
 
     def write_it() -> None:
         group = getgrnam(layout.USER).gr_gid
-        write(layout.SETTINGS, settings_text(), mode=0o640, group=group)
+        own = (content(layout.SETTINGS) or b"").decode()
+        write(layout.SETTINGS, settings_text() + (own and f"\n{own}"), mode=0o640, group=group)
 
-    return Step(f"write {layout.SETTINGS}, all defaults", do=write_it, is_done=layout.SETTINGS.exists)
+    def is_done() -> bool:
+        own = content(layout.SETTINGS)
+        return own is not None and (own.startswith(_HEAD.encode()) or layout.CURRENT.exists())
+
+    return Step(f"write {layout.SETTINGS}, all defaults", do=write_it, is_done=is_done)
 
 
 def settings_text() -> str:

@@ -28,6 +28,28 @@ async def test_troubleshooting_and_settings(scene: Scene) -> None:
     assert any("containerd-shim" in text for text in printed)
 
 
+async def test_the_shim_of_one_container_is_ended_and_of_no_other(scene: Scene) -> None:
+    """By the short name too. Where it is not found nothing is, though all is typed on, as in a terminal."""
+    (workspace,) = await scene.online("mail-triage")
+    using = terminal(scene, workspace)
+    find, end = (block for block in blocks("troubleshooting.md", on="any") if "SHIM" in block)
+    rename = 'docker rename "ws-$ID" "ws-${ID:0:12}"'
+    *_, found, ended = await using.runs([rename, find, end])
+    assert "containerd-shim" in found
+    assert ended.split()[0] == "137"
+
+    lose = 'docker rename "ws-${ID:0:12}" another'
+    running = "docker inspect --format '{{.State.Running}} {{.State.StartedAt}}' another"
+    typed = f"kill() {{ touch killed; }}\n{find}{end}"
+    type_it = f"bash --norc -i 2>&1 <<'END' || true\n{typed}END"
+    _, before, said, after = await using.runs([lose, running, type_it, running])
+    assert not (using.directory / "killed").exists()
+    assert "CONTAINER: is not found" in said
+    assert "SHIM: is not found" in said
+    assert before == after
+    assert before.startswith("true")
+
+
 async def test_tokens(scene: Scene) -> None:
     """The agent's heartbeats are never refused; the old token is, once it is revoked."""
     (agent,) = await scene.connected("laptop-agent")

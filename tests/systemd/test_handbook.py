@@ -37,11 +37,15 @@ def machine(bare_machine: Machine) -> Machine:
     return bare_machine
 
 
-def run(machine: Machine, commands: list[str], **environment: str) -> str:
-    """All in one shell; what they print."""
+_END = "--- the end of a block ---"
+
+
+def run(machine: Machine, commands: list[str], **environment: str) -> list[str]:
+    """All in one shell; what each prints."""
     known = {"NAME": "billing-bot", "ID": str(DEAD), **environment}
     settings = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known.items())
-    return machine.does(f"set -euo pipefail\n{settings}" + "\n".join(commands))
+    script = "".join(f"{command}\necho; echo {shlex.quote(_END)}\n" for command in commands)
+    return machine.does(f"set -euo pipefail\n{settings}{script}").split(f"\n{_END}\n")[:-1]
 
 
 def status(machine: Machine) -> str:
@@ -53,10 +57,15 @@ async def test_the_first_week(machine: Machine, docker: DockerEngine) -> None:
     await docker.container(container_name(DEAD), state="exited")
     install, first_look, compare, why, write, hand_over = blocks("first-week.md", on="host")
     run(machine, [install], CHECKOUT="/mnt/checkout", PLATFORM_DATABASE_URL=OWN_DATABASE)
+    settings = machine.does(f"cat {SETTINGS}")
+    assert settings.startswith("# Settings of healthsweep")
+    assert settings.endswith("\nSWEEP_WRITE=off\n")
+    assert "\n#SWEEP_INTERVAL=" in settings
+    assert machine.does(f"stat --format '%a %G' {SETTINGS}") == "640 healthsweep\n"
     machine.until(lambda: "would_mark" in machine.does(f"journalctl -u {SWEEPER}"), what="it would mark")
     run(machine, [first_look])
-    assert run(machine, [compare]).strip() == f"1 {DEAD} offline exited"
-    assert "SWEEP_WRITE is off" in run(machine, [why])
+    assert [said.strip() for said in run(machine, [compare])] == [f"1 {DEAD} offline exited"]
+    assert "SWEEP_WRITE is off" in run(machine, [why])[0]
     assert status(machine) == "online"
     run(machine, [write])
     machine.until(lambda: status(machine) == "offline", what="it is marked")
@@ -68,8 +77,13 @@ async def test_troubleshooting(machine: Machine) -> None:
     assert machine.ask(f"/workspaces/{DEAD}/plugins", token=token).status == 200
     lines = [json.loads(entry["MESSAGE"]) for entry in machine.journal(API, "--identifier=healthsweep-api")]
     request = next(line["request_id"] for line in lines if line["event"] == "request.completed")
-    said = run(machine, blocks("troubleshooting.md", on="host"), REQUEST_ID=request)
-    assert "docker" in said
+    commands = blocks("troubleshooting.md", on="host")
+    said = dict(zip(commands, run(machine, commands, REQUEST_ID=request), strict=True))
+    (about_the_request,) = (text for command, text in said.items() if "--request" in command)
+    assert request in about_the_request
+    assert "request.completed" in about_the_request
+    (of_the_last_hour,) = (text for command, text in said.items() if "triage --since 1h" in command)
+    assert "billing-bot" in of_the_last_hour or str(DEAD) in of_the_last_hour
     assert machine.ready()
 
 
@@ -100,7 +114,7 @@ def test_backup(machine: Machine) -> None:
     run(machine, [save, look])
     machine.does(f"rm -r {PLUGIN} && sed -i '/^LOG_LEVEL=/d' {SETTINGS}")
     machine.does(f"psql -q {shlex.quote(OWN_DATABASE)} -c 'DROP TABLE healthsweep.history'")
-    run(machine, [restore], BACKUP="/var/backups/healthsweep", DATABASE_URL=OWN_DATABASE)
+    run(machine, [restore])
     assert machine.ready()
     machine.does(f"test -d {PLUGIN} && grep -q '^LOG_LEVEL=debug' {SETTINGS}")
     assert machine.does("healthsweep why billing-bot | grep ^because")

@@ -52,6 +52,18 @@ def test_the_database_that_was_named_is_used(machine: Machine) -> None:
     assert "nothing to do" in machine.does(INSTALL)
 
 
+@pytest.mark.parametrize("unit", [API, SWEEPER])
+def test_the_journal_shows_warnings_alone_where_it_is_asked_for_them(machine: Machine, unit: str) -> None:
+    """The api's are of a wrong token; the sweeper has none here, see also test_hangs.py."""
+    assert machine.ask("/workspaces", token="a-wrong-one").status == 401
+    own = f"--identifier={unit.removesuffix('.service')}"
+    everything = [json.loads(entry["MESSAGE"]) for entry in machine.journal(unit, own)]
+    shown = [json.loads(entry["MESSAGE"]) for entry in machine.journal(unit, own, "--priority=warning")]
+    assert "info" in {line["level"] for line in everything}
+    assert shown == [line for line in everything if line["level"] not in ("debug", "info")]
+    assert ("auth.rejected" in {line["event"] for line in shown}) == (unit == API)
+
+
 def test_a_database_that_cannot_be_used_is_not_taken(machine: Machine) -> None:
     before = machine.listing()
     for url in ("mysql://somewhere/else", f"{OWN_DATABASE}-of-nobody"):
