@@ -75,7 +75,8 @@ def current() -> Release | None:
 def build(release: Release) -> Step:
     """The step that makes its directory."""
     # Where Debian's Python became another one, an old environment no longer runs: it is made again.
-    stamp = f"{sys.version}\n".encode()
+    # A security update of the same Python changes nothing for it.
+    stamp = "Python {}.{}\n".format(*sys.version_info[:2]).encode()
     return Step(
         f"build {release.place}, with its own Python environment",
         do=lambda: _build(release, stamp),
@@ -84,23 +85,44 @@ def build(release: Release) -> Step:
 
 
 def _build(release: Release, stamp: bytes) -> None:
-    tree, place = release.tree, release.place
-    if tree != place:
-        shutil.rmtree(place, ignore_errors=True)
-        for path in _files(tree):
-            to = place / path.relative_to(tree)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, to)
-            to.chmod(0o755 if _is_program(path) else 0o644)
-        write(place / _REQUIREMENTS, "\n".join([*_requirements(tree), ""]), mode=0o644)
-    (place / _COMPLETE).unlink(missing_ok=True)
-    must(sys.executable, "-m", "venv", "--clear", place / ".venv")
-    pip = (release.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    must(*pip, "--constraint", place / "deploy" / "constraints.txt", "--requirement", place / _REQUIREMENTS)
-    (site,) = (place / ".venv" / "lib").glob("python3*/site-packages")
+    """Make it beside what is there, and exchange the two once it is complete: services may run of it."""
+    unfinished, replaced = layout.PROGRAMS / "unfinished", layout.PROGRAMS / "replaced"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        _copy(release.tree, unfinished)
+        _add_environment(unfinished, release.place)
+        write(unfinished / _COMPLETE, stamp, mode=0o644)
+        layout.VERSIONS.mkdir(exist_ok=True)
+        if release.place.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            release.place.rename(replaced)
+        unfinished.rename(release.place)
+    finally:
+        if replaced.exists() and not release.place.exists():  # interrupted between the two
+            replaced.rename(release.place)
+        for left in (unfinished, replaced):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _copy(tree: Path, to: Path) -> None:
+    for path in _files(tree):
+        copy = to / path.relative_to(tree)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        copy.chmod(0o755 if _is_program(path) else 0o644)
+    known = content(tree / _REQUIREMENTS)  # of an installed version
+    write(to / _REQUIREMENTS, known or "\n".join([*_requirements(tree), ""]), mode=0o644)
+
+
+def _add_environment(tree: Path, place: Path) -> None:
+    """Give `tree` a .venv that is right at `place`: of its programs only `python` may be moved."""
+    python = tree / ".venv" / "bin" / "python"
+    must(sys.executable, "-m", "venv", tree / ".venv")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    must(*pip, "--constraint", tree / "deploy" / "constraints.txt", "--requirement", tree / _REQUIREMENTS)
+    (site,) = (tree / ".venv" / "lib").glob("python3*/site-packages")
     write(site / "healthsweep.pth", f"{place}\n", mode=0o644)
-    must(release.python, "-m", "compileall", "-q", *(place / package for package in _PACKAGES))
-    write(place / _COMPLETE, stamp, mode=0o644)  # last: a half-made version has none
+    must(python, "-m", "compileall", "-q", *(tree / package for package in _PACKAGES))
 
 
 def _requirements(tree: Path) -> list[str]:
