@@ -3,21 +3,24 @@
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from deploy.host import configuration, database, layout, release, services
 from deploy.host.release import Release
-from deploy.host.removal import uninstall
-from deploy.host.steps import Step, StepFailed, carry_out, must, run
+from deploy.host.removal import kept_database, uninstall
+from deploy.host.steps import Step, carry_out, must, run, say
 from shared.errors import HealthsweepError
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = 130
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """The exit status: 0, 1 with a sentence on standard error, 2 for bad usage."""
+    """The exit status: 0, 1 with a sentence on standard error, 2 for bad usage, 130 if interrupted."""
     parser = argparse.ArgumentParser(
         prog="deploy/install", add_help=False, usage="bash deploy/install --help"
     )
@@ -29,37 +32,51 @@ def main() -> int:
     if (options.purge and options.verb == "install") or (options.version and options.verb == "uninstall"):
         parser.error("--purge goes with uninstall, --version does not")
     os.chdir("/")
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     try:
         if options.verb == "uninstall":
             return _uninstall(purge=options.purge, dry_run=options.dry_run)
         chosen = release.installed(options.version) if options.version else release.of_checkout(_CHECKOUT)
         return _install(chosen, dry_run=options.dry_run)
     except (HealthsweepError, OSError) as problem:
-        print(f"healthsweep: {problem}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _fail(str(problem))
+    except KeyboardInterrupt:
+        return _fail("it was interrupted: run it again, it goes on where it was", status=_INTERRUPTED)
 
 
 def _install(chosen: Release, *, dry_run: bool) -> int:
     began = time.monotonic()
     before = release.current()
-    changed = carry_out(_preparation(chosen), dry_run=dry_run)
+    before_url = configuration.variables({}).get("DATABASE_URL", database.PEER_URL)
+    url = os.environ.get("DATABASE_URL") or before_url
+    configuration.refuse_another_url(url)
+    changed = carry_out(_preparation(chosen, url), dry_run=dry_run)
     try:
-        changed += carry_out(services.switch_to(chosen), dry_run=dry_run)
-    except (HealthsweepError, OSError) as problem:
-        raise StepFailed(_back_to(before, chosen, problem)) from problem
+        changed += carry_out(_switch(chosen, url), dry_run=dry_run)
+    except BaseException as problem:  # whatever it is, what does not run must not stay
+        if dry_run:
+            raise
+        failed = f"{chosen.name} did not become ready ({_reason(problem)})"
+        if before is None or (before.name, before_url) == (chosen.name, url):
+            became = "when that is mended, run deploy/install again"
+        else:
+            became = _back_to(before, before_url, failed)
+        status = _INTERRUPTED if isinstance(problem, KeyboardInterrupt) else 1
+        return _fail(f"{failed}; {became}", status=status)
     if dry_run:
-        _say(f"nothing was changed; {changed} steps would be done")
+        say(f"nothing was changed; {changed} steps would be done")
     elif changed:
         seconds = time.monotonic() - began
-        _say(f"{chosen.name} is ready at {services.address()}, after {seconds:.0f} s")
+        say(f"{chosen.name} is ready at {services.address()}, after {seconds:.0f} s")
     else:
-        _say(f"nothing to do: {chosen.name} is ready at {services.address()}")
+        say(f"nothing to do: {chosen.name} is ready at {services.address()}")
     return 0
 
 
-def _preparation(chosen: Release) -> list[Step]:
+def _preparation(chosen: Release, url: str) -> list[Step]:
     """The steps that come before anything changes for a version that runs."""
-    url = os.environ.get("DATABASE_URL") or _known_url()
     own_server = url == database.PEER_URL
     return [
         _packages(with_server=own_server),
@@ -69,12 +86,12 @@ def _preparation(chosen: Release) -> list[Step]:
         configuration.admin_token(),
         *([database.role(), database.database()] if own_server else []),
         database.migration(chosen, url),
-        configuration.database_url(url),  # which is worth remembering by now
     ]
 
 
-def _known_url() -> str:
-    return configuration.variables({}).get("DATABASE_URL", database.PEER_URL)
+def _switch(to: Release, url: str) -> list[Step]:
+    """The steps to a version on a database, and back to the one before on its own."""
+    return [configuration.database_url(url), *services.switch_to(to)]
 
 
 def _packages(*, with_server: bool) -> Step:
@@ -97,37 +114,44 @@ def _packages(*, with_server: bool) -> Step:
     return Step(f"install the Debian packages {names}", do=install, is_done=lambda: not missing)
 
 
-def _back_to(before: Release | None, chosen: Release, problem: Exception) -> str:
-    """Run the version again that ran before; the sentence that says what became of it."""
-    failed = f"{chosen.name} did not become ready ({problem})"
-    if before is None or before == chosen:
-        return f"{failed}; when that is mended, run deploy/install again"
-    if not database.fits(before, _known_url()):
-        return f"{failed}, and {before.name} cannot run on the database that it has migrated: mend the first"
-    _say(f"{failed}: going back to {before.name}")
+def _back_to(before: Release, url: str, failed: str) -> str:
+    """Run the version again that ran before, on its database; what became of that."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # half of the way back would be an outage
+    if refusal := database.refusal(before, url):
+        return f"{before.name} would not start either ({refusal}): mend the first"
+    say(f"{failed}: going back to {before.name}")
     try:
-        carry_out(services.switch_to(before), dry_run=False)
-    except (HealthsweepError, OSError) as another:
-        return f"{failed}, and {before.name} is not ready either ({another})"
-    return f"{failed}; {before.name} runs again"
+        carry_out(_switch(before, url), dry_run=False)
+    except Exception as another:  # noqa: BLE001 - it is said, and there is no third version to try
+        return f"{before.name} is not ready either ({_reason(another)})"
+    return f"{before.name} runs again"
+
+
+def _reason(problem: BaseException) -> str:
+    if isinstance(problem, KeyboardInterrupt):
+        return "it was interrupted"
+    is_sentence = isinstance(problem, HealthsweepError | OSError)
+    return str(problem) if is_sentence else f"{type(problem).__name__}: {problem}"
 
 
 def _uninstall(*, purge: bool, dry_run: bool) -> int:
-    known = configuration.variables({}).get("DATABASE_URL")
+    kept = kept_database() if purge else ""
     changed = carry_out(uninstall(purge=purge), dry_run=dry_run)
     if dry_run:
-        _say(f"nothing was changed; {changed} steps would be done")
+        say(f"nothing was changed; {changed} steps would be done")
         return 0
-    _say("healthsweep is not installed" if changed == 0 else "healthsweep was removed")
+    say("healthsweep is not installed" if changed == 0 else "healthsweep was removed")
     if not purge:
-        _say(f"settings and data stay: {layout.SETTINGS.parent}, {layout.STATE}, the database")
-    elif known and known != database.PEER_URL:
-        _say("the database that DATABASE_URL named stays as it is")
+        say(f"settings and data stay: {layout.SETTINGS.parent}, {layout.STATE}, the database")
+    elif kept:
+        say(f"{kept} stays as it is")
     return 0
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+def _fail(sentence: str, *, status: int = 1) -> int:
+    say(f"healthsweep: {sentence}", to=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

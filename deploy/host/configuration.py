@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import fields
 from grp import getgrnam
+from pathlib import Path
 from typing import Any
 
 from deploy.home import read_variables
@@ -22,6 +23,7 @@ _ABOUT_THE_ADDRESS = """
 # Where the api listens is said by its socket, not here: systemctl edit healthsweep-api.socket
 # BIND_ADDRESS is the address of the sweeper's metrics alone.
 """
+_SECRETS = tuple(setting.name.upper() for setting in fields(Settings) if setting.metadata["secret"])
 _ELSEWHERE = ("healthsweep_home", "port")  # what the units say
 
 
@@ -48,9 +50,9 @@ def settings_text() -> str:
     defaults = Settings.load({"HEALTHSWEEP_HOME": str(layout.STATE)}).shown()
     parts = [_HEAD]
     for setting in fields(Settings):
-        if setting.metadata["secret"] or setting.name in _ELSEWHERE:
-            continue
         variable = setting.name.upper()
+        if variable in _SECRETS or setting.name in _ELSEWHERE:
+            continue
         if variable == "BIND_ADDRESS":
             parts.append(_ABOUT_THE_ADDRESS)
         parts.append(f"\n# {setting.metadata['about']}\n#{variable}={_as_text(defaults[variable])}\n")
@@ -75,20 +77,45 @@ def database_url(url: str) -> Step:
     )
 
 
+def refuse_another_url(url: str) -> None:
+    """Raises StepFailed where the settings file says another database: the services would use that one."""
+    said = _settings().get("DATABASE_URL")
+    if not said or said == url:
+        return
+    lines = enumerate(layout.SETTINGS.read_text().splitlines(), start=1)
+    number = max(number for number, line in lines if line.startswith("DATABASE_URL="))
+    raise StepFailed(
+        f"line {number} of {layout.SETTINGS} names another database than DATABASE_URL in your environment, "
+        "and the services would use that one: remove the line, or install without DATABASE_URL"
+    )
+
+
 def variables(own: Mapping[str, str]) -> dict[str, str]:
     """`own`, completed as systemd completes a service's environment. Raises StepFailed, PermissionError.
 
     What only root may read is read here: a process that is to become another user's has it by then.
     """
+    known = _settings()
+    for name in _SECRETS:
+        if not known.get(name) and (secret := _secret(layout.CREDENTIALS / name)):
+            known[name] = secret
+    return {"HEALTHSWEEP_HOME": os.fspath(layout.STATE), **known, **own}
+
+
+def _settings() -> dict[str, str]:
     try:
-        known = read_variables(layout.SETTINGS)
+        return read_variables(layout.SETTINGS)
     except ValueError as problem:
         raise StepFailed(f"{layout.SETTINGS} cannot be read: {problem}") from problem
-    if layout.CREDENTIALS.exists():
-        for path in layout.CREDENTIALS.iterdir():
-            if text := (content(path) or b"").decode().strip():
-                known.setdefault(path.name, text)
-    return {"HEALTHSWEEP_HOME": os.fspath(layout.STATE), **known, **own}
+
+
+def _secret(path: Path) -> str:
+    try:
+        return (content(path) or b"").decode().strip()
+    except IsADirectoryError as problem:
+        raise StepFailed(f"{path} is a directory: it has to be a file, with the secret in it") from problem
+    except UnicodeDecodeError as problem:
+        raise StepFailed(f"{path} is no UTF-8 text: write the secret anew") from problem
 
 
 def _as_text(value: Any) -> str:

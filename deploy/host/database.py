@@ -5,12 +5,14 @@ from pathlib import Path
 from deploy.host import layout
 from deploy.host.configuration import variables
 from deploy.host.release import Release
-from deploy.host.steps import Step, StepFailed, must, succeeds
+from deploy.host.steps import Step, StepFailed, must, run, succeeds
 
 PEER_URL = f"postgresql://{layout.USER}@/{layout.USER}?host=/var/run/postgresql"
 """No password: PostgreSQL asks the kernel who is at the other end of its socket."""
 
+_EX_CONFIG = 78  # a schema of a newer version, or settings that it does not take
 _SOCKET = Path("/var/run/postgresql/.s.PGSQL.5432")
+_OURS = "made by deploy/install"
 _PATIENCE = 3600.0  # a migration of a large table
 
 
@@ -29,12 +31,23 @@ def role() -> Step:
 
 
 def database() -> Step:
-    """The step that makes our database in it."""
+    """The step that makes our database in it, and leaves a sign there that we did."""
+
+    def create() -> None:
+        _sql(f"CREATE DATABASE {layout.USER} OWNER {layout.USER}")
+        _sql(f"COMMENT ON DATABASE {layout.USER} IS '{_OURS}'")
+
     return Step(
         f"create the database {layout.USER}",
-        do=lambda: _sql(f"CREATE DATABASE {layout.USER} OWNER {layout.USER}"),
+        do=create,
         is_done=lambda: _exists(f"pg_database WHERE datname = '{layout.USER}'"),
     )
+
+
+def was_there_before() -> bool:
+    """Whether the database is one that `database` did not make: nobody but its owner may drop it."""
+    sign = "coalesce(shobj_description(oid, 'pg_database'), '')"
+    return _exists(f"pg_database WHERE datname = '{layout.USER}' AND {sign} <> '{_OURS}'")
 
 
 def removal() -> Step:
@@ -63,6 +76,17 @@ def migration(release: Release, url: str) -> Step:
 def fits(release: Release, url: str) -> bool:
     """Whether the schema at `url` is the one that this version needs."""
     return release.python.exists() and succeeds(*_command(release, "status"), environ=_environ(url))
+
+
+def refusal(release: Release, url: str) -> str:
+    """Why that version would not start on the database at `url`, however often it is tried; empty if it may.
+
+    An answer that never came, from a database that is away or slow, is no reason.
+    """
+    ended = run(*_command(release, "status"), environ=_environ(url))
+    if ended.returncode != _EX_CONFIG:
+        return ""
+    return (ended.stderr.splitlines() or ["it does not say why"])[-1].removeprefix("healthsweep: ")
 
 
 def _migrate(release: Release, url: str) -> None:

@@ -24,7 +24,7 @@ def main() -> int:
         return _refuse(f"the secrets in {layout.CREDENTIALS} are root's: sudo healthsweep {verb}")
     try:
         os.environ.update(variables(os.environ))
-    except HealthsweepError as problem:
+    except (HealthsweepError, OSError) as problem:
         return _refuse(str(problem))
     _become(layout.USER)
     return command()

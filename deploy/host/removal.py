@@ -30,8 +30,16 @@ def uninstall(*, purge: bool) -> list[Step]:
     return [*steps, *_purge()] if purge else steps
 
 
+def kept_database() -> str:
+    """Which database stays where everything else is purged: what was not made here. Empty where none does."""
+    url = variables({}).get("DATABASE_URL")
+    if url == database.PEER_URL:
+        return f"the database {layout.USER}, which was here before," if database.was_there_before() else ""
+    return "the database that DATABASE_URL named" if url else ""
+
+
 def _purge() -> list[Step]:
-    ours = variables({}).get("DATABASE_URL") == database.PEER_URL
+    ours = variables({}).get("DATABASE_URL") == database.PEER_URL and not kept_database()
     return [
         *([database.removal()] if ours else []),
         _remove("the units' drop-ins", *(layout.UNITS / f"{name}.d" for name in UNITS)),

@@ -1,5 +1,6 @@
 """The services of a version: their units, the version that `current` leads to, and whether they are ready."""
 
+import contextlib
 import json
 import time
 import urllib.error
@@ -132,8 +133,9 @@ def _problem(name: str, *, since: str) -> str:
     said = run("journalctl", *ours, "--priority=err").stdout or run("journalctl", *ours).stdout
     last = (said.splitlines() or ["it says nothing"])[-1]
     if last.startswith("{"):  # a line of our log, and no last word of the interpreter's
-        line = json.loads(last)
-        last = " ".join(str(line[key]) for key in ("event", "variable", "problem") if key in line)
+        with contextlib.suppress(ValueError):  # or else it is shown as it is
+            line = json.loads(last)
+            last = " ".join(str(line[key]) for key in ("event", "variable", "problem") if key in line)
     return f"{name}: {last[:300]}"
 
 

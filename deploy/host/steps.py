@@ -1,10 +1,12 @@
 """An installation is a list of steps. The same list is printed by --dry-run, and is done in earnest."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from shared.errors import HealthsweepError
 
@@ -32,17 +34,19 @@ def carry_out(steps: Sequence[Step], *, dry_run: bool) -> int:
     for step in steps:
         if step.is_done is not None:
             if step.is_done():
-                _say("done", step)
+                say(f"  done   {step.says}")
                 continue
             changed += 1
-        _say("would" if dry_run else "now", step)
+        say(f"  {'would' if dry_run else 'now':5}  {step.says}")
         if not dry_run:
             step.do()
     return changed
 
 
-def _say(when: str, step: Step) -> None:
-    print(f"  {when:5}  {step.says}", flush=True)  # noqa: T201
+def say(text: str, *, to: TextIO | None = None) -> None:
+    """Print a line, if anybody reads: a terminal that is gone must not end what was begun."""
+    with contextlib.suppress(OSError):
+        print(text, file=to, flush=True)
 
 
 def run(

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.support.engine import DockerEngine
+from tests.systemd.conftest import OWN_DATABASE, OWN_SERVER
 from tests.systemd.machine import API, INSTALL, NEXT, SWEEPER, Machine
 
 CURRENT = "/opt/healthsweep/current"
@@ -162,6 +163,26 @@ def test_an_upgrade_and_the_way_back(machine: Machine) -> None:
     assert running_since(machine, POSTGRES) == postgres
 
 
+def test_an_interrupted_upgrade_is_taken_back(machine: Machine) -> None:
+    """Also to the database before: another one was named with it."""
+    before = version(machine)
+    machine.does(OWN_SERVER)
+    machine.does("echo 'import time; time.sleep(600)' >>/root/next/api/app.py")
+    reached = f"until [[ $(readlink {CURRENT}) == */0.2.0* ]]; do sleep 0.1; done"
+    machine.does(
+        "bash /root/next/deploy/install >/dev/null 2>/root/said & "
+        f"timeout 100 bash -c '{reached}'; sleep 1; kill -TERM $!; wait $! || echo $? >/root/status",
+        DATABASE_URL=OWN_DATABASE,
+    )
+    said = machine.does("cat /root/said")
+    assert said.endswith(f"did not become ready (it was interrupted); {before} runs again\n")
+    assert machine.does("cat /root/status") == "130\n"
+    assert version(machine) == before
+    assert "@/healthsweep?" in machine.does("cat /etc/healthsweep/credentials/DATABASE_URL")
+    assert machine.ready()
+    machine.does("sed -i '$d' /root/next/api/app.py")
+
+
 def test_a_version_that_has_migrated_is_not_taken_back(machine: Machine) -> None:
     """An older version refuses a newer schema: to go back to it would be a second outage."""
     machine.does(
@@ -172,7 +193,7 @@ def test_a_version_that_has_migrated_is_not_taken_back(machine: Machine) -> None
     before = version(machine)
     refused = machine.run("bash /root/next/deploy/install")
     assert refused.status == 1
-    assert f"{before} cannot run on the database" in refused.stderr
+    assert f"{before} would not start either (the database has 9999_later, " in refused.stderr
     assert version(machine).startswith("0.3.0+")
     refused = machine.run(f"bash /root/next/deploy/install --version {before}")
     assert refused.status == 1
@@ -194,6 +215,16 @@ def test_what_is_uninstalled_leaves_its_data_and_finds_it_again(machine: Machine
     assert "healthsweep is not installed" in machine.does(f"{INSTALL} uninstall")
     machine.does("bash /root/next/deploy/install")
     assert "first" in machine.does("healthsweep status")
+
+
+def test_a_database_that_was_there_before_is_not_purged(machine: Machine) -> None:
+    psql = "cd / && runuser -u postgres -- psql -qtAc"
+    machine.does(f"{psql} \"COMMENT ON DATABASE healthsweep IS 'of somebody else'\"")
+    said = machine.does(f"{INSTALL} uninstall --purge")
+    assert said.endswith("the database healthsweep, which was here before, stays as it is\n")
+    machine.does("bash /root/next/deploy/install")
+    assert "first" in machine.does("healthsweep status")
+    machine.does(f"{psql} \"COMMENT ON DATABASE healthsweep IS 'made by deploy/install'\"")
 
 
 def test_what_is_purged_is_gone(machine: Machine) -> None:
