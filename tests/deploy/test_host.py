@@ -231,12 +231,15 @@ def test_only_a_version_that_can_never_start_is_not_tried(monkeypatch: pytest.Mo
         assert database.refusal(some, OLD_URL) == expected
 
 
-def test_two_databases_are_refused_and_the_line_is_named(host: Path) -> None:
+def test_two_databases_are_refused_and_the_line_is_named(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration.refuse_another_url(NEW_URL)
     layout.SETTINGS.write_text(f"# settings\nDATABASE_URL={OLD_URL}\n")
     configuration.refuse_another_url(OLD_URL)
     with pytest.raises(StepFailed, match=rf"^line 2 of {layout.SETTINGS} names another database") as refused:
         configuration.refuse_another_url(NEW_URL)
+    monkeypatch.setenv("DATABASE_URL", NEW_URL)
+    with pytest.raises(StepFailed, match=r"^line 2 of"):
+        installer._install(release.Release("0.2.0+bbbbbbbb", host), dry_run=False)
     assert OLD_URL not in str(refused.value)  # it may carry a password
 
 
