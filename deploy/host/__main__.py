@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.host import configuration, database, layout, release, services
+from deploy import layout
+from deploy.host import configuration, database, release, services
 from deploy.host.release import Release
 from deploy.host.removal import kept_database, uninstall
 from deploy.host.steps import Step, carry_out, must, run, say

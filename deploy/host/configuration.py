@@ -8,8 +8,8 @@ from grp import getgrnam
 from pathlib import Path
 from typing import Any
 
+from deploy import layout
 from deploy.home import read_variables
-from deploy.host import layout
 from deploy.host.steps import Step, StepFailed, content, write
 from shared.settings import Settings
 

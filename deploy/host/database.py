@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.host import layout
+from deploy import layout
 from deploy.host.configuration import variables
 from deploy.host.release import Release
 from deploy.host.steps import Step, StepFailed, must, run, succeeds

@@ -9,9 +9,9 @@ import pwd
 import sys
 from grp import getgrnam
 
+from deploy import layout
 from deploy.command.__main__ import main as command
 from deploy.command.__main__ import parser
-from deploy.host import layout
 from deploy.host.configuration import variables
 from shared.errors import HealthsweepError
 

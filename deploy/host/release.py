@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.host import layout
+from deploy import layout
 from deploy.host.steps import Step, StepFailed, content, must, write
 from shared import __version__
 

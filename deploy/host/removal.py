@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from deploy.host import database, layout
+from deploy import layout
+from deploy.host import database
 from deploy.host.configuration import variables
 from deploy.host.services import BOOT_FILES, UNITS
 from deploy.host.steps import Step, must, run, succeeds

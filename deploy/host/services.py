@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.host import layout
+from deploy import layout
 from deploy.host.release import Release
 from deploy.host.steps import Step, StepFailed, content, must, point, points, run, succeeds, write
 

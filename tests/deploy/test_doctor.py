@@ -13,6 +13,8 @@ import asyncpg
 import pytest
 
 from deploy.command.doctor.finding import Check, Finding, examine, ok
+from deploy.command.doctor.on_services import judged
+from deploy.command.doctor.on_settings import files_with_secrets, secrets_private
 from deploy.command.doctor.units import listening
 from deploy.command.doctor.verb import document, look
 from deploy.handbook import Entry
@@ -111,6 +113,30 @@ async def test_secrets_that_others_may_read(patient: Patient) -> None:
     assert (await patient.finding("secrets private")).mark == "ok"
 
 
+async def test_secrets_of_a_host_that_others_may_read(tmp_path: Path) -> None:
+    """As deploy/install lays them down, and an operator may have copied them since."""
+    settings, credentials = tmp_path / "healthsweep.env", tmp_path / "credentials"
+    credentials.mkdir(mode=0o755)
+    files = files_with_secrets({}, tmp_path, settings=settings, credentials=credentials)
+    assert (await secrets_private(files)).says == "no file has secrets"
+    for file in (settings, credentials / "ADMIN_TOKEN", credentials / "DATABASE_URL"):
+        file.write_text("x")
+        file.chmod(0o640)
+        assert (await secrets_private(files)).mark == "ok"
+        file.chmod(0o644)
+        found = await secrets_private(files)
+        assert (found.mark, found.mend) == ("failed", f"chmod 600 {file}")
+        file.chmod(0o600)
+
+
+def test_where_the_secrets_of_a_host_lie() -> None:
+    files = files_with_secrets({}, Path("/nowhere"))
+    etc = Path("/etc/healthsweep")
+    assert {etc / "healthsweep.env", etc / "credentials/ADMIN_TOKEN", etc / "credentials/DATABASE_URL"} <= {
+        *files
+    }
+
+
 async def test_an_administrators_token_that_is_missing_or_short(patient: Patient) -> None:
     await patient.fails("ADMIN_TOKEN", "not set", "token_urlsafe", ADMIN_TOKEN="")
     await patient.warns("ADMIN_TOKEN", "5 characters", "token_urlsafe", ADMIN_TOKEN="12345")
@@ -129,7 +155,7 @@ async def test_a_wrong_database_url(patient: Patient, postgres: PostgresServer) 
     await patient.fails("database reachable", "3D000", "createdb", DATABASE_URL=none)
     needs = await patient.finding("database writable", DATABASE_URL=nowhere)
     assert (needs.mark, "it needs the database" in needs.says) == ("skipped", True)
-    await patient.fails("database reachable", "not set", "bash deploy/run", DATABASE_URL="")
+    await patient.fails("database reachable", "not set", "deploy/install, on a host", DATABASE_URL="")
 
 
 async def test_a_database_that_is_read_only(patient: Patient, rows: asyncpg.Connection) -> None:
@@ -235,7 +261,10 @@ async def test_an_engine_that_is_frozen(patient: Patient, docker: DockerEngine) 
     docker.pause()
     try:
         says = "it could not answer: timeout"
-        await patient.fails("engine answers", says, "systemctl restart docker", DOCKER_HOST=docker.host)
+        finding = await patient.fails("engine answers", says, "journalctl -u docker", DOCKER_HOST=docker.host)
+        assert finding.mend is not None
+        assert "systemctl restart" not in finding.mend  # every workspace would end by that
+        assert "ends all containers, unless live-restore" in finding.mend
     finally:
         docker.resume()
 
@@ -312,6 +341,13 @@ async def test_a_disk_that_is_full_or_will_be(patient: Patient, short_directory:
 # Services
 
 
+LATE = b"""\
+healthsweep_sweep_completed_timestamp_seconds 1.0
+healthsweep_sweep_interval_seconds 15.0
+healthsweep_held 0.0
+"""
+
+
 @asynccontextmanager
 async def somebody_else(answer: bytes) -> AsyncIterator[str]:
     """Another program at a port, which answers so."""
@@ -333,6 +369,7 @@ async def test_a_port_that_another_program_has(answer: bytes, patient: Patient) 
             "api", "another program answers", f"ss -ltnp 'sport = :{port}'", PORT=port
         )
         assert who in finding.says
+        assert "systemctl edit healthsweep-api.socket" in (finding.mend or "")
         finding = await patient.fails("sweeper", "another program answers", "ss -ltnp", METRICS_PORT=port)
         assert who in finding.says
 
@@ -350,6 +387,57 @@ async def test_services_that_do_not_run(patient: Patient) -> None:
         await sweeper.event("sweep.completed")
         assert (await patient.finding("sweeper", **port)).mark == "ok"
         await patient.warns("sweeper", "writes nothing", "SWEEP_WRITE=on", SWEEP_WRITE="off", **port)
+
+
+@pytest.mark.usefixtures("processes")
+async def test_a_sweeper_that_waits_for_its_database(patient: Patient) -> None:
+    """To start it again would help nothing: what it waits for is said above it."""
+    environment = {"METRICS_PORT": str(free_port()), "DATABASE_URL": "postgresql:///x?host=/nowhere"}
+    async with ServiceProcess("sweeper", {**patient.environment, **environment}) as sweeper:
+        await sweeper.event("database.unreachable")
+        says, mend = "has not finished a sweep yet", "what is said above of the database"
+        await patient.warns("sweeper", says, mend, **environment)
+
+
+async def test_a_sweeper_that_is_late(patient: Patient, rows: asyncpg.Connection) -> None:
+    """It is its own doing only if the database would let it work."""
+    async with somebody_else(LATE) as port:
+        says, mend = "it does not sweep", "systemctl restart healthsweep-sweeper"
+        await patient.fails("sweeper", says, mend, METRICS_PORT=port)
+        away = {"METRICS_PORT": port, "DATABASE_URL": "postgresql:///x?host=/nowhere"}
+        finding = await patient.finding("sweeper", **away)
+        assert (finding.mark, "it needs the database" in finding.says) == ("skipped", True)
+        name = await rows.fetchval("SELECT current_database()")
+        await rows.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        assert (await patient.finding("sweeper", METRICS_PORT=port)).mark == "skipped"
+
+
+def systemd_shows(active: str, sub: str, restarts: int = 0) -> dict[str, str]:
+    return {"ActiveState": active, "SubState": sub, "NRestarts": str(restarts)}
+
+
+WELL = systemd_shows("active", "running")
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "api", "mark", "says", "entry"),
+    [
+        (WELL, WELL, "ok", "both services", None),
+        (systemd_shows("activating", "start"), WELL, "warning", "started, and waiting: healthsweep-sw", None),
+        (WELL, systemd_shows("activating", "start"), "warning", "started, and waiting: healthsweep-ap", None),
+        (systemd_shows("activating", "auto-restart", 9), WELL, "failed", "not active", Entry.SWEEPER_STOPPED),
+        (WELL, systemd_shows("failed", "failed"), "failed", "not active", Entry.SETTINGS),
+        (systemd_shows("active", "running", 2), WELL, "warning", "again", Entry.SWEEPER_STOPPED),
+    ],
+)
+def test_services_as_systemd_shows_them(
+    sweeper: Mapping[str, str], api: Mapping[str, str], mark: str, says: str, entry: Entry | None
+) -> None:
+    found = judged({"healthsweep-sweeper.service": sweeper, "healthsweep-api.service": api}, enabled=True)
+    assert (found.mark, found.entry) == (mark, entry)
+    assert says in found.says
+    if "waiting" in says:
+        assert "restart" not in (found.mend or "")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy import layout
 from deploy.home import read_variables
 from deploy.host import __main__ as installer
-from deploy.host import configuration, database, layout, operator, release, services
+from deploy.host import configuration, database, operator, release, services
 from deploy.host.steps import Step, StepFailed, carry_out, content, must, point, points, write
 from shared.settings import Settings
 from tests.gates.tree import copy_tree

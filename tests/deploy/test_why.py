@@ -9,8 +9,10 @@ import pytest
 from deploy.handbook import Entry
 from shared.database import migrate
 from tests.deploy.asking_why import Asking
+from tests.support.api import free_port
 from tests.support.daemon import FakeDaemon, State
 from tests.support.postgres import connected
+from tests.support.processes import ServiceProcess
 from tests.support.rows import add_row
 from tests.support.wire import Answer
 
@@ -33,16 +35,25 @@ async def listening(rows: asyncpg.Connection, *, seen_s: float = 0, for_s: float
     )
 
 
-async def marked(rows: asyncpg.Connection, workspace: str, before: str, to: str, reason: str) -> None:
+async def marked(
+    rows: asyncpg.Connection,
+    workspace: str,
+    before: str,
+    to: str,
+    reason: str,
+    *,
+    exit_code: int | None = None,
+) -> None:
     """What a sweep writes, the row itself aside."""
     await rows.execute(
         "INSERT INTO healthsweep.history"
-        " (workspace_id, from_status, to_status, reason, detected_by, cause_id)"
-        " VALUES ($1, $2, $3, $4, 'sweep', '9f2c41d07b3e')",
+        " (workspace_id, from_status, to_status, reason, exit_code, detected_by, cause_id)"
+        " VALUES ($1, $2, $3, $4, $5, 'sweep', '9f2c41d07b3e')",
         UUID(workspace),
         before,
         to,
         reason,
+        exit_code,
     )
 
 
@@ -88,10 +99,26 @@ async def test_the_container_stopped_just_now(
         "exit_code": 137,
         "finished_at": "2026-01-02T03:04:05.6Z",
     }
-    assert "killed, SIGKILL" in told.lines["now"]
+    assert "exit code 137 (killed: out of memory, or by hand)" in told.lines["now"]
     assert "since 2026-01-02 03:04:05 UTC" in told.lines["now"]
     told = await ask(workspace, sweep_write=False)
     assert "SWEEP_WRITE is off" in told.lines["so"]
+
+
+@pytest.mark.usefixtures("processes")
+async def test_a_sweeper_that_has_just_begun_will_mark_it(
+    ask: Asking, rows: asyncpg.Connection, fake_daemon: FakeDaemon
+) -> None:
+    workspace = await add_row(rows, runtime="langgraph", told=("offline", "running"))
+    fake_daemon.containers[f"ws-{workspace}"] = State("exited", exit_code=137)
+    port = free_port()
+    waits = {"METRICS_PORT": str(port), "DATABASE_URL": "postgresql:///x?host=/nowhere"}
+    async with ServiceProcess("sweeper", {"DOCKER_HOST": fake_daemon.host, **waits}) as sweeper:
+        await sweeper.event("database.unreachable")
+        told = await ask(workspace, metrics_port=port)
+    assert told.document["sweeper"]["state"] == "starting"
+    assert "the next sweep marks it offline, within 17 s" in told.lines["so"]
+    assert "not known" not in told.lines["so"]
 
 
 @pytest.mark.parametrize("status", ["online", "offline", "paused"])
@@ -182,6 +209,9 @@ async def test_statuses_that_are_left_alone(
     told = await ask(workspace)
     assert (told.codes, told.entry) == (["left_alone"], Entry.NOT_WATCHED)
     assert told.document["since"] is None
+    heartbeats_end_it = status in ("provisioning", "awaiting_agent")
+    assert ("heartbeat" in told.lines["so"]) is heartbeats_end_it
+    assert ("whoever wrote that takes it back" in told.lines["so"]) is not heartbeats_end_it
     if status == "paused":
         assert told.document["would_change"] == [
             f"`healthsweep workspace resume {workspace}`; nothing that is seen"
@@ -259,11 +289,12 @@ async def test_a_container_that_runs_with_a_dead_agent_inside(
     beat = ago(seconds=7300)
     workspace = await add_row(rows, runtime="langgraph", created_at=created_at, last_heartbeat_at=beat)
     never = await add_row(rows, runtime="langgraph", created_at=created_at)
-    for each, words in ((workspace, "last called 2 h 1 min ago"), (never, "has never called")):
+    for each in (workspace, never):
         fake_daemon.containers[f"ws-{each}"] = State("running")
-        told = await ask(each, **IMPATIENT)
-        assert (told.codes, told.entry) == (["no_heartbeat"], Entry.AGENT_DEAD_INSIDE)
-        assert words in told.lines["so"]
+    told = await ask(workspace, **IMPATIENT)
+    assert (told.codes, told.entry) == (["no_heartbeat"], Entry.AGENT_DEAD_INSIDE)
+    assert "last called 2 h 1 min ago" in told.lines["so"]
+    assert (await ask(never, **IMPATIENT)).codes == []  # many agents never call, and are well
 
 
 async def test_a_heartbeat_without_a_finite_time(ask: Asking, rows: asyncpg.Connection) -> None:
@@ -294,11 +325,35 @@ async def test_a_crash_loop(ask: Asking, rows: asyncpg.Connection, fake_daemon: 
     await rows.execute("UPDATE public.workspaces SET status = 'online'")
     fake_daemon.containers[f"ws-{workspace}"] = State("running")
     for _ in range(3):
-        for before, to, reason in (("online", "offline", "exited"), ("offline", "online", "running")):
-            await marked(rows, workspace, before, to, reason)
+        await marked(rows, workspace, "online", "offline", "exited", exit_code=1)
+        await marked(rows, workspace, "offline", "online", "running")
     told = await ask(workspace)
     assert (told.codes, told.entry) == (["crash_loop"], Entry.CRASH_LOOP)
     assert "3 times within the last hour" in told.lines["so"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "exit_code"),
+    [("exited", 0), ("exited", 130), ("exited", 143), ("exited", None), ("paused", None), ("missing", None)],
+)
+async def test_what_operators_do_is_no_crash_loop(
+    reason: str, exit_code: int | None, ask: Asking, rows: asyncpg.Connection, fake_daemon: FakeDaemon
+) -> None:
+    """As triage says it of the same."""
+    workspace = await add_row(rows, runtime="langgraph")
+    fake_daemon.containers[f"ws-{workspace}"] = State("running")
+    for _ in range(3):
+        await marked(rows, workspace, "online", "offline", reason, exit_code=exit_code)
+        await marked(rows, workspace, "offline", "online", "running")
+    assert (await ask(workspace)).codes == []
+
+
+async def test_a_crash_loop_of_one_with_a_short_name(
+    ask: Asking, rows: asyncpg.Connection, fake_daemon: FakeDaemon
+) -> None:
+    workspace = await add_row(rows, "offline", runtime="langgraph", told=("online", "restarting"))
+    fake_daemon.containers[f"ws-{workspace[:12]}"] = State("restarting", exit_code=1)
+    assert f"logs ws-{workspace[:12]}`" in (await ask(workspace)).lines["so"]
 
 
 async def test_another_program_wrote_it(

@@ -20,9 +20,8 @@ _CLOCKS_DIFFER_S = 5.0
 async def database_reachable(database: Database | None) -> Finding:
     """PostgreSQL answers at DATABASE_URL."""
     if database is None:
-        return failed(
-            "DATABASE_URL is not set", "bash deploy/run, which brings a database, or set DATABASE_URL"
-        )
+        mend = "deploy/install, on a host; in a checkout bash deploy/run; both bring a database; or set it"
+        return failed("DATABASE_URL is not set", mend)
     try:
         async with database.connection() as connection:
             version, _, _ = await store.server(connection)

@@ -26,6 +26,9 @@ _FIXED_IN = (
 """What concerns uploads into containers, as installs are, and the first Docker Engine without it."""
 _OLDEST_API = (1, 41)
 _SLOW_S = 1.0
+_SEE_WHAT_HANGS = (
+    "journalctl -u docker -n 50; a restart of Docker ends all containers, unless live-restore is on"
+)
 
 
 async def engine_socket(settings: Settings) -> Finding:
@@ -67,11 +70,7 @@ async def engine_answers(engine: Engine, settings: Settings) -> Finding:
     except EngineError as exc:
         hangs = exc.reason == "timeout"
         says = f"it could not answer: {exc}"
-        mend = (
-            "systemctl restart docker"
-            if hangs
-            else "systemctl status docker; if it runs, correct DOCKER_HOST"
-        )
+        mend = _SEE_WHAT_HANGS if hangs else "systemctl status docker; if it runs, correct DOCKER_HOST"
         return failed(says, mend, Entry.ENGINE_AWAY)
     took = time.monotonic() - started
     api_version = said.get("ApiVersion")

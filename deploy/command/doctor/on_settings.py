@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from deploy import layout
 from deploy.command.doctor.finding import Finding, counted, failed, ok, warning
 from deploy.handbook import Entry
 from deploy.home import read_environment
@@ -14,6 +15,7 @@ from shared.settings import Settings
 
 _SECRETS = tuple(setting.name.upper() for setting in fields(Settings) if setting.metadata["secret"])
 _KNOWN = tuple(setting.name.upper() for setting in fields(Settings))
+_OPEN = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 _ALIKE = 0.87
 _SHORTEST_TYPO = 8
 """Shorter names resemble too many that others use."""
@@ -65,19 +67,36 @@ def _meant(name: str, known: set[str]) -> str | None:
     return next(iter(alike), None)
 
 
-async def secrets_private(environ: Mapping[str, str], home: Path) -> Finding:
+def files_with_secrets(
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    settings: Path = layout.SETTINGS,
+    credentials: Path = layout.CREDENTIALS,
+) -> list[Path]:
+    """All in which secrets may lie: those that are named, a running product's, and a host's."""
+    named = [Path(environ[name]) for secret in _SECRETS if environ.get(name := f"{secret}_FILE")]
+    return [*named, home / "env", settings, *(credentials / secret for secret in _SECRETS)]
+
+
+async def secrets_private(files: Sequence[Path]) -> Finding:
     """Whoever may not administer this host can read none of the files with secrets."""
-    files = [Path(environ[name]) for secret in _SECRETS if environ.get(name := f"{secret}_FILE")]
-    files += [home / "env"] if (home / "env").exists() else []
-    open_to_others = [file for file in files if file.exists() and _is_open(file)]
+    modes = {file: mode for file in files if (mode := _mode(file)) is not None}
+    open_to_others = [file for file, mode in modes.items() if mode & _OPEN]
     if not open_to_others:
-        return ok(f"{counted(len(files), 'file')} with secrets, private" if files else "no file has secrets")
+        return ok(f"{counted(len(modes), 'file')} with secrets, private" if modes else "no file has secrets")
     names = " ".join(map(str, open_to_others))
     return failed(f"others may read {names}", f"chmod 600 {names}", Entry.SETTINGS)
 
 
-def _is_open(file: Path) -> bool:
-    return bool(stat.S_IMODE(file.stat().st_mode) & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP))
+def _mode(file: Path) -> int | None:
+    """Its permissions; None if it is not there, and 0 if it lies where not even we may look."""
+    try:
+        return file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        return 0
 
 
 async def admin_token(settings: Settings) -> Finding:

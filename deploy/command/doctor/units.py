@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from deploy import layout
 from shared.settings import Settings
 
-SERVICES = ("healthsweep-sweeper.service", "healthsweep-api.service")
-
-_SOCKET = "healthsweep-api.socket"
 _LISTENS = re.compile(r"\[?(?P<host>[^\]]*)\]?:(?P<port>\d+) \(Stream\)")
 _PROGRAM_S = 5.0
 
@@ -30,7 +28,7 @@ async def shown(unit: str, *properties: str) -> Mapping[str, str] | None:
 
 async def with_address_of_api(settings: Settings) -> Settings:
     """`settings` with the address of the api: where systemd holds its socket, they cannot say."""
-    socket = await shown(_SOCKET, "Listen") if systemd_runs() else None
+    socket = await shown(layout.SOCKET, "Listen") if systemd_runs() else None
     return listening(settings, socket["Listen"]) if socket else settings
 
 

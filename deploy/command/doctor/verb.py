@@ -74,10 +74,14 @@ def _checks(
 ) -> list[Check]:
     """Everything that is looked at, in the order in which it is told."""
     home = settings.healthsweep_home
+    secrets = on_settings.files_with_secrets(environ, home)
     return [
         Check("settings usable", partial(on_settings.settings_usable, problems)),
         Check("settings known", partial(on_settings.settings_known, environ, home)),
-        Check("secrets private", partial(on_settings.secrets_private, environ, home)),
+        Check(
+            "secrets private",
+            partial(on_settings.secrets_private, secrets),
+        ),
         Check("ADMIN_TOKEN", partial(on_settings.admin_token, settings)),
         Check("database reachable", partial(on_database.database_reachable, database)),
         *(_checks_of_database(settings, engine, database) if database else []),
@@ -88,7 +92,7 @@ def _checks(
         Check("disk", partial(on_files.disk, settings)),
         Check("services", on_services.services),
         Check("api", partial(on_services.api_port, settings)),
-        Check("sweeper", partial(on_services.sweeper, settings)),
+        Check("sweeper", partial(on_services.sweeper, settings, database)),
         Check("time", on_services.time_synchronised),
     ]
 

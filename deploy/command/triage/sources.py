@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from deploy.layout import SERVICES
 from shared.errors import HealthsweepError
 
 LONGEST = 1 << 20
 """Bytes; what is longer without a line's end is no line of a log."""
 
-UNITS = ("healthsweep-sweeper", "healthsweep-api")
+UNITS = tuple(service.removesuffix(".service") for service in SERVICES)
 _FIELDS = "MESSAGE,UNIT,__REALTIME_TIMESTAMP"
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from deploy.command import exits
 from deploy.command.triage.facts import WORKSPACE_GAP_S, Facts
 from deploy.command.triage.incident import Fault, Incident, Kind, many, whom
 from deploy.command.triage.outages import SLACK_S, Window
@@ -15,16 +16,8 @@ LOOPS_FROM = 3
 """So often offline, with less than 10 minutes between two changes, is a crash loop."""
 
 _TOGETHER_S = 60.0
-_EXITS = {
-    "0": "ended by itself",
-    "126": "its program cannot be run",
-    "127": "its program was not found",
-    "134": "aborted itself",
-    "137": "killed: out of memory, or by hand",
-    "139": "crashed: segmentation fault",
-    "143": "told to stop",
-}
-_NO_CRASH = frozenset({"0", "130", "143"})
+_MEANINGS = {str(code): meaning for code, meaning in exits.MEANINGS.items()}
+_NO_CRASH = frozenset(map(str, exits.NO_CRASH))
 _SEEN = {
     "missing": "no such container",
     "created": "never started",
@@ -71,7 +64,7 @@ class _Story:
     def ended(self) -> str:
         """How its container ended, most of the time."""
         code = self.most("exit ")
-        meaning = f" ({_EXITS[code]})" if code in _EXITS else ""
+        meaning = f" ({_MEANINGS[code]})" if code in _MEANINGS else ""
         return f"exit {code}{meaning}" if code else self.most("offline ")
 
     @property

@@ -14,6 +14,7 @@ from shared.settings import Settings
 
 _SHOWS_LIFE = ("online", "degraded")
 _LEFT_ALONE = ("provisioning", "failed", "paused", "hibernated", "hibernating", "awaiting_agent")
+_UNTIL_HEARTBEAT = ("provisioning", "awaiting_agent")
 _CRASHES = 3
 
 
@@ -98,15 +99,16 @@ def _offline_but_running(case: Case) -> Remark | None:
 
 def _crash_loop(case: Case) -> Remark | None:
     restarts = isinstance(case.look, NotRunning) and case.look.reason == "restarting"
-    if not restarts and (case.kind != "container" or case.facts.offlines < _CRASHES):
+    often = case.kind == "container" and case.facts.crashes >= _CRASHES
+    if not restarts and not often:
         return None
-    says = (
-        f"it was marked offline {case.facts.offlines} times within the last hour, its program seems to crash"
-    )
-    if restarts and case.facts.offlines < _CRASHES:
-        says = "its program ends as often as Docker starts it"
-    says += f": `{_docker(case)} logs {container_name(case.facts.id)}`"
-    return Remark("crash_loop", says, Entry.CRASH_LOOP)
+    says = "its program ends as often as Docker starts it"
+    if often:
+        says = f"its program failed and it went offline {case.facts.crashes} times within the last hour"
+    name = container_name(case.facts.id)
+    if isinstance(case.look, Running | NotRunning):
+        name = case.look.container_name  # which can be the short one
+    return Remark("crash_loop", f"{says}: `{_docker(case)} logs {name}`", Entry.CRASH_LOOP)
 
 
 def _down(case: Case) -> Remark | None:
@@ -126,7 +128,10 @@ def _down(case: Case) -> Remark | None:
 def _left_alone(case: Case) -> Remark | None:
     if case.facts.status not in _LEFT_ALONE or not isinstance(case.look, Running):
         return None
-    says = f"its container runs and it stays {case.facts.status}, by design: whoever wrote that takes it back"
+    ends = "whoever wrote that takes it back"
+    if case.facts.status in _UNTIL_HEARTBEAT:
+        ends = "the first heartbeat of its agent ends that"
+    says = f"its container runs and it stays {case.facts.status}, by design: {ends}"
     return Remark("left_alone", says, Entry.NOT_WATCHED)
 
 
@@ -168,11 +173,12 @@ def _degraded(case: Case) -> Remark | None:
 
 def _no_heartbeat(case: Case) -> Remark | None:
     shows_life = case.kind == "container" and case.facts.status in _SHOWS_LIFE
+    age = case.facts.heartbeat_age_s
+    if age is None:  # many agents never call, and are well
+        return None
     if not shows_life or not isinstance(case.look, Running) or not case.is_silent or case.facts.deaf:
         return None
-    age = case.facts.heartbeat_age_s
-    said = "has never called" if age is None else f"last called {lasting(age)} ago"
-    says = f"its container runs, but its agent {said}: it may be dead inside"
+    says = f"its container runs, but its agent last called {lasting(age)} ago: it may be dead inside"
     return Remark("no_heartbeat", says, Entry.AGENT_DEAD_INSIDE)
 
 
@@ -228,7 +234,7 @@ def _may_be_marked(case: Case, statuses: tuple[str, ...]) -> bool:
 def _when_marked(case: Case, target: str, grace_s: float) -> tuple[str, Entry | None]:
     """When a sweep writes it, or why none does, with the entry about that."""
     pulse = case.pulse
-    if pulse.state in ("away", "silent", "late", "starting"):
+    if pulse.state in ("away", "silent", "late"):
         return (
             f"nobody marks it {target}, because the sweeper does not sweep ({pulse.says})",
             Entry.SWEEPER_STOPPED,
@@ -240,5 +246,5 @@ def _when_marked(case: Case, target: str, grace_s: float) -> tuple[str, Entry | 
             "the brake holds all offline marks back, for this looks like the wrong engine",
             Entry.SWEEP_HELD,
         )
-    condition = "" if pulse.state == "sweeping" else " if a sweeper runs, which is not known"
+    condition = "" if pulse.state in ("sweeping", "starting") else " if a sweeper runs, which is not known"
     return f"the next sweep marks it {target}, within {case.within_s(grace_s)} s{condition}", None

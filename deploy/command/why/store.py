@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from deploy.command.exits import NO_CRASH
 from shared.database import Connection
 from shared.presence import PRESENCE_STALE_S
 
@@ -37,7 +38,8 @@ class Facts:
 
     `runtime` is None where our role may not read it. `elsewhere`: the platform runs it on another host.
     `silent_s` is for how long its agent could have been heard and was not. `api_seen_s` is when the api last
-    said that it listens, None if it never did. `offlines` counts the marks of the last hour.
+    said that it listens, None if it never did. `crashes` counts the offlines of the last hour that
+    were its program's doing.
     """
 
     id: UUID
@@ -54,7 +56,7 @@ class Facts:
     last_sample_error: str | None
     api_seen_s: float | None
     asked_at: datetime
-    offlines: int
+    crashes: int
     newest: Observation | None
     before: Observation | None
 
@@ -84,7 +86,7 @@ async def read_facts(connection: Connection, workspace_id: UUID) -> Facts | None
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         readable = await connection.fetchval(_RUNTIME_READABLE)
         runtime = "coalesce(nullif(runtime, ''), 'langgraph')" if readable else "NULL::text"
-        row = await connection.fetchrow(_FACTS.format(runtime=runtime), workspace_id)
+        row = await connection.fetchrow(_FACTS.format(runtime=runtime), workspace_id, list(NO_CRASH))
         history = await connection.fetch(_HISTORY, workspace_id)
     if row is None:
         return None
@@ -135,7 +137,8 @@ SELECT
     (
         SELECT count(*) FROM healthsweep.history
         WHERE workspace_id = workspace.id AND to_status = 'offline' AND at > now() - interval '1 hour'
-    ) AS offlines
+            AND (reason = 'restarting' OR reason = 'exited' AND exit_code <> ALL ($2::integer[]))
+    ) AS crashes
 FROM (VALUES (NULL)) AS platform_only (instance_id)
 CROSS JOIN LATERAL (
     SELECT

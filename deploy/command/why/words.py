@@ -2,21 +2,10 @@
 
 from datetime import UTC, datetime
 
+from deploy.command.exits import MEANINGS
 from deploy.command.why.store import Observation
 from shared.errors import EngineError
 from shared.running import NotRunning, Running
-
-_ENDED_BY = {
-    0: "it ended by itself",
-    125: "Docker could not run it",
-    126: "its program is not executable",
-    127: "its program was not found",
-    130: "interrupted, SIGINT",
-    134: "it aborted, SIGABRT",
-    137: "killed, SIGKILL: by hand, or for lack of memory",
-    139: "it crashed, SIGSEGV",
-    143: "told to end, SIGTERM",
-}
 
 _CONTAINER = {
     "missing": "Docker had no such container",
@@ -54,12 +43,7 @@ def reason(observation: Observation) -> str:
 
 def detected_by(observation: Observation) -> str:
     """Who wrote it, with the id under which the log has more."""
-    who = {
-        "sweep": "seen by the sweep",
-        "heartbeat": "in the request",
-        "command": "by somebody at a terminal",
-    }
-    said = who.get(observation.detected_by, f"by {observation.detected_by}")
+    said = _BY.get(observation.detected_by, f"by {observation.detected_by}")
     return f"{said} {observation.cause_id}" if observation.cause_id else said
 
 
@@ -79,7 +63,7 @@ def exit_code(code: int | None) -> str:
     """The exit code with what it commonly means; nothing for none."""
     if code is None:
         return ""
-    return f", exit code {code} ({_ENDED_BY[code]})" if code in _ENDED_BY else f", exit code {code}"
+    return f", exit code {code} ({MEANINGS[code]})" if code in MEANINGS else f", exit code {code}"
 
 
 def moment(at: datetime) -> str:
