@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from api.archives import Tree, digest_of, pack_gzip
+from api.archives import Tree, pack_gzip
 from api.plugins.install import Fetcher
 from api.sources import Resolved, Sources
 from api.storage import storage_errors
@@ -70,9 +70,10 @@ class ArchiveCache:
         return await asyncio.shield(task)
 
     async def _build(self, resolved: Resolved, signature: str | None) -> Archive:
-        async with self._fetcher.fetched(resolved) as tree:
+        async with self._fetcher.fetched(resolved) as fetched:
+            digest = await fetched.digest
             with storage_errors():
-                archive = await asyncio.to_thread(self._pack, tree)
+                archive = await asyncio.to_thread(self._pack, fetched.tree, digest)
         if signature is None or await self._sources.signature(resolved) != signature:
             signature = archive.etag  # under which nobody looks for it: it is for those who wait
         key = f"{resolved.source} {signature}"
@@ -81,7 +82,7 @@ class ArchiveCache:
         self._evict()
         return archive
 
-    def _pack(self, tree: Tree) -> Archive:
+    def _pack(self, tree: Tree, digest: str) -> Archive:
         self._directory.mkdir(parents=True, exist_ok=True)
         unfinished = self._directory / f"unfinished.{secrets.token_hex(8)}"
         try:
@@ -94,7 +95,7 @@ class ArchiveCache:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        return Archive(path, content[:32], size, digest_of(tree))
+        return Archive(path, content[:32], size, digest)
 
     def _evict(self) -> None:
         """Drop the least recently used until the rest fits, but never the last one."""

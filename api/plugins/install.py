@@ -39,6 +39,14 @@ class Order:
     restart: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A checked tree, and its digest, which is worked out meanwhile."""
+
+    tree: Tree
+    digest: Awaitable[str]
+
+
 class Fetcher:
     """Brings plugins to this host, checked, into private directories that vanish."""
 
@@ -48,7 +56,7 @@ class Fetcher:
         self._directory = directory
 
     @asynccontextmanager
-    async def fetched(self, resolved: Resolved) -> AsyncIterator[Tree]:
+    async def fetched(self, resolved: Resolved) -> AsyncIterator[Fetched]:
         """The checked tree, which is gone afterwards.
 
         Raises what Sources.fetch and check_tree raise, and StorageFull.
@@ -61,7 +69,12 @@ class Fetcher:
             with storage_errors():
                 tree_directory.mkdir()
             await self._sources.fetch(resolved, tree_directory, self._limits)
-            yield await self._checked(tree_directory, resolved)
+            tree = await self._checked(tree_directory, resolved)
+            digesting = asyncio.create_task(asyncio.to_thread(digest_of, tree))
+            try:
+                yield Fetched(tree, digesting)
+            finally:
+                await asyncio.wait([digesting])
         finally:
             await asyncio.to_thread(staging.cleanup)
 
@@ -99,10 +112,11 @@ class Installer:
         }
         step = "stage"  # on this host, until it is in the container that something changes
         try:
-            async with self._fetcher.fetched(resolved) as tree:
-                check_sha256(tree, order.sha256, source=resolved.source)
+            async with self._fetcher.fetched(resolved) as fetched:
+                check_sha256(fetched.tree, order.sha256, source=resolved.source)
                 step = "deliver"
-                digest = await self._deliver(order, guarded, tree)
+                await self._deliver(order, guarded, fetched)
+                tree, digest = fetched.tree, await fetched.digest
         except BaseException as exc:
             log.warning(
                 "plugin.install_failed", step=step, code=_code(exc), detail=_what_docker_said(exc), **about
@@ -119,26 +133,21 @@ class Installer:
         )
         return digest
 
-    async def _deliver(self, order: Order, guarded: Guarded, tree: Tree) -> str:
-        """Make the tree the live one; its digest, which is known before."""
+    async def _deliver(self, order: Order, guarded: Guarded, fetched: Fetched) -> None:
+        """Make the tree the live one; its digest is known before."""
         name = order.resolved.name
         async with self._turns.turn(order.workspace_id) as turn:
             container = await self._targets.container(order.workspace_id, guarded)
             plugins = PluginContainer(self._tools, container)
             work = Work(workspace_id=order.workspace_id, plugin=name, step="deliver", otherwise=CopyFailed())
             async with honest(work, plugins, self._targets, guarded):
-                digesting = asyncio.create_task(asyncio.to_thread(digest_of, tree))
-                try:
-                    staging = await plugins.stage(name, partial(pieces_of_tar, tree))
-                finally:
-                    await asyncio.wait([digesting])  # it reads what is removed afterwards
-                digest = digesting.result()
+                staging = await plugins.stage(name, partial(pieces_of_tar, fetched.tree))
+                await fetched.digest
                 manifest = await plugins.swap(name, staging)
-            if manifest != tree.plugin_yaml:
+            if manifest != fetched.tree.plugin_yaml:
                 raise CopyFailed(hint="the plugin.yaml that was read back is not the one that was sent")
             if order.restart:
                 turn.restart_with(restarting(plugins, order.workspace_id))
-        return digest
 
     async def _record(self, order: Order, tree: Tree, digest: str) -> None:
         """The plugin is delivered: that the note about it could not be made does not change that."""

@@ -86,7 +86,7 @@ class Comparison:
 
 COMPARISONS = (
     Comparison(LISTING, _WALL, wall, promised=15),
-    Comparison(INSTALL, _WALL, wall, promised=0.6),  # two execs, where the reference has one, and a digest
+    Comparison(INSTALL, _WALL, wall, promised=0.95),  # not slower: they are even, and a machine trembles
     Comparison(INSTALL, _MEMORY, memory, promised=10),
     Comparison(DOWNLOAD, _RATE, wall, promised=30),
     Comparison(DOWNLOAD, _RATE, wall, NGINX, promised=0.65),
