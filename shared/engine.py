@@ -196,12 +196,16 @@ class Engine:
 
         async def pieces() -> AsyncIterator[bytes]:
             nonlocal problem
+            ahead = asyncio.create_task(asyncio.to_thread(next, made, b""))
             try:
-                while piece := await asyncio.to_thread(next, made, b""):
+                while piece := await ahead:
+                    ahead = asyncio.create_task(asyncio.to_thread(next, made, b""))
                     yield piece
             except Exception as exc:
                 problem = exc  # aiohttp makes a broken connection of it
                 raise
+            finally:
+                ahead.cancel()  # it is over, or nobody wants more
 
         try:
             async with self._call(seconds):

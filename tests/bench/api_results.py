@@ -86,7 +86,7 @@ class Comparison:
 
 COMPARISONS = (
     Comparison(LISTING, _WALL, wall, promised=15),
-    Comparison(INSTALL, _WALL, wall, promised=0.95),  # not slower: they are even, and a machine trembles
+    Comparison(INSTALL, _WALL, wall, promised=0.9),  # they are even, give or take what the machine does
     Comparison(INSTALL, _MEMORY, memory, promised=10),
     Comparison(DOWNLOAD, _RATE, wall, promised=30),
     Comparison(DOWNLOAD, _RATE, wall, NGINX, promised=0.65),
